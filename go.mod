@@ -1,0 +1,3 @@
+module ringmap
+
+go 1.26

@@ -1,0 +1,88 @@
+package mmu
+
+// OpKind is one micro-operation that software on the simulated host performs.
+type OpKind uint8
+
+const (
+	OpLoad      OpKind = iota // Out = memory
+	OpStore                   // memory = Val
+	OpSwap                    // Out = old, memory = Val
+	OpSetBits                 // Out = old, memory |= Val
+	OpClearBits               // Out = old, memory &^= Val
+	OpAdd                     // Out = old, memory += Val
+	OpCAS                     // Out = old, memory = Val if old == Old
+	OpBarrier                 // DMB/DSB, as Flags say
+	OpTLBIIPA                 // invalidate the stage-2 entry of IPA Addr in VMID Val
+	OpTLBIVMID                // invalidate everything of VMID Val (VMALLS12E1)
+	OpDelay                   // Val cycles of instructions that touch no modelled memory
+)
+
+// Op flags.
+const (
+	OpAcquire   uint8 = 1 << iota // load-acquire
+	OpRelease                     // store-release
+	OpBroadcast                   // TLBI *IS: every core of the domain; otherwise this core only
+)
+
+// Op is one micro-op. Addr is physical; for OpTLBIIPA it holds the IPA.
+// Size is 1, 2, 4 or 8 bytes and the access is naturally aligned.
+type Op struct {
+	Addr  PA
+	Val   uint64
+	Old   uint64
+	Kind  OpKind
+	Size  uint8
+	Flags uint8
+}
+
+// BlockOps is the most micro-ops that one step of a path hands to a core.
+const BlockOps = 8
+
+// Block is a short micro-op program: the unit that a path hands to a core and
+// whose loaded values it reads back in its next step.
+type Block struct {
+	N   int
+	Ops [BlockOps]Op
+	Out [BlockOps]uint64
+	By  Writer // who the stores are for
+}
+
+// Reset empties the block for the next step.
+func (b *Block) Reset() { b.N = 0 }
+
+// Load appends a load and returns its index in Out.
+func (b *Block) Load(pa PA, size uint8) int {
+	return b.push(Op{Kind: OpLoad, Addr: pa, Size: size})
+}
+
+// LoadAcquire appends a load-acquire and returns its index in Out.
+func (b *Block) LoadAcquire(pa PA, size uint8) int {
+	return b.push(Op{Kind: OpLoad, Addr: pa, Size: size, Flags: OpAcquire})
+}
+
+// Store appends a plain store.
+func (b *Block) Store(pa PA, size uint8, v uint64) {
+	b.push(Op{Kind: OpStore, Addr: pa, Size: size, Val: v})
+}
+
+// StoreRelease appends a store-release.
+func (b *Block) StoreRelease(pa PA, size uint8, v uint64) {
+	b.push(Op{Kind: OpStore, Addr: pa, Size: size, Val: v, Flags: OpRelease})
+}
+
+// Delay appends n cycles of instruction overhead.
+func (b *Block) Delay(n uint64) {
+	if n != 0 {
+		b.push(Op{Kind: OpDelay, Val: n})
+	}
+}
+
+// Push appends any micro-op and returns its index in Out.
+func (b *Block) Push(op Op) int { return b.push(op) }
+
+func (b *Block) push(op Op) int {
+	i := b.N
+	b.Ops[i] = op
+	b.N = i + 1
+	return i
+}
