@@ -36,7 +36,7 @@ type Host struct {
 	Stats   KVMStats // host-wide counters
 	Woken   []*Thread
 	vmids   uint16
-	threads int
+	threads []*Thread // by Thread.ID
 }
 
 // VM is one virtual machine: struct kvm.
