@@ -35,8 +35,11 @@ type Host struct {
 	Story   *Story   // narration of one watched page, nil when nobody asks
 	Stats   KVMStats // host-wide counters
 	Woken   []*Thread
-	vmids   uint16
+
+	VMs     []*VM     // that exist, in order of creation
 	threads []*Thread // by Thread.ID
+	boot    *Thread   // runs the ioctls that are called without a thread
+	vmids   uint16    // last VMID handed out
 }
 
 // VM is one virtual machine: struct kvm.
