@@ -51,3 +51,10 @@ func (r *Ring) Sync(c *sim.Codec) {
 	c.U32(&r.ResetIndex)
 	c.U64(&r.frames)
 }
+
+// newRing allocates a zeroed ring of bytes for a vCPU: kvm_dirty_ring_alloc. ok
+// is false when the host has no memory left (ENOMEM). bytes 0 gives no ring.
+func (h *Host) newRing(bytes uint32) (r Ring, ok bool) { return Ring{}, bytes == 0 }
+
+// freeRing gives the ring's memory back: kvm_dirty_ring_free.
+func (h *Host) freeRing(r *Ring) {}

@@ -69,9 +69,13 @@ func (v *VCPU) Enter() {}
 // or something of RunState happens.
 func (v *VCPU) Continue(limit sim.Cycle) RunState { return RunIdle }
 
+// initRun prepares what KVM_CREATE_VCPU leaves to the run loop: no stolen-time
+// page, the first exit reason KVM_EXIT_UNKNOWN, and a thread on core.
+func (v *VCPU) initRun(t *Thread) {}
+
 // Kick makes the vCPU leave its guest with EINTR, as a signal to its thread does.
 func (v *VCPU) Kick() {}
 
-// KVMRun is the ioctl without time: Enter and Continue until KVM_RUN returns
+// RunNow is the ioctl without time: Enter and Continue until KVM_RUN returns
 // (RunExit), or the guest has nothing to do (RunIdle, RunEnd).
 func (v *VCPU) RunNow() RunState { return RunIdle }
