@@ -1,0 +1,297 @@
+// Layoutgen turns its/layout.txt, the table of bit layouts, into Go: one type
+// for each word, with a reader and a writer for each field, the commands'
+// opcodes, and the table itself for tests, disassembly and fuzz encoders.
+//
+//	layout.txt ──► layout.go
+//
+// It is run by `go generate ./its`; a test of this package fails when layout.go
+// is not what it would write.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: layoutgen layout.txt layout.go")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "layoutgen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	t, err := parse(string(text))
+	if err != nil {
+		return fmt.Errorf("%s:%w", from, err)
+	}
+	src, err := t.generate()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, src, 0o644)
+}
+
+// table is the parsed layout.txt.
+type table struct {
+	words    []word
+	commands word // its fields have a word index
+	ops      []op
+}
+
+type word struct {
+	name, doc string
+	size      int
+	fields    []field
+}
+
+type field struct {
+	name, doc    string
+	index        int // which 64-bit word, for commands
+	hi, lo       int
+	shift, minus int
+}
+
+type op struct {
+	name     string
+	code     uint64
+	operands []string
+}
+
+func (f field) width() int { return f.hi - f.lo + 1 }
+
+// parse reads the table; an error begins with the line number.
+func parse(text string) (*table, error) {
+	t := &table{}
+	var cur *word
+	for i, line := range strings.Split(text, "\n") {
+		if n := strings.IndexByte(line, '#'); n >= 0 {
+			line = line[:n]
+		}
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		err := func() error {
+			switch {
+			case f[0] == "word" && len(f) >= 3:
+				size, err := strconv.Atoi(f[2])
+				if err != nil || size != 8 && size != 32 && size != 64 {
+					return fmt.Errorf("a word has 8, 32 or 64 bits, not %s", f[2])
+				}
+				t.words = append(t.words, word{name: f[1], size: size, doc: strings.Join(f[3:], " ")})
+				cur = &t.words[len(t.words)-1]
+			case f[0] == "command" && len(f) == 1:
+				t.commands = word{name: "Command", size: 64}
+				cur = &t.commands
+			case f[0] == "op" && len(f) >= 3:
+				code, err := strconv.ParseUint(f[2], 0, 8)
+				if err != nil {
+					return fmt.Errorf("opcode %s: %v", f[2], err)
+				}
+				t.ops = append(t.ops, op{name: f[1], code: code, operands: f[3:]})
+				cur = nil
+			case cur != nil && len(f) >= 2:
+				fl, err := parseField(f, cur == &t.commands, cur.size)
+				if err != nil {
+					return err
+				}
+				cur.fields = append(cur.fields, fl)
+			default:
+				return fmt.Errorf("%q is neither a word, a command, an op nor a field", strings.TrimSpace(line))
+			}
+			return nil
+		}()
+		if err != nil {
+			return nil, fmt.Errorf("%d: %v", i+1, err)
+		}
+	}
+	return t, t.check()
+}
+
+func parseField(f []string, indexed bool, size int) (field, error) {
+	var fl field
+	bits := f[0]
+	if indexed {
+		w, rest, ok := strings.Cut(bits, ".")
+		n, err := strconv.Atoi(w)
+		if !ok || err != nil || n < 0 || n > 3 {
+			return fl, fmt.Errorf("field %s: want WORD.HI:LO with a word from 0 to 3", bits)
+		}
+		fl.index, bits = n, rest
+	}
+	hi, lo, ranged := strings.Cut(bits, ":")
+	if !ranged {
+		lo = hi
+	}
+	var err1, err2 error
+	fl.hi, err1 = strconv.Atoi(hi)
+	fl.lo, err2 = strconv.Atoi(lo)
+	if err1 != nil || err2 != nil || fl.hi < fl.lo || fl.lo < 0 || fl.hi >= size {
+		return fl, fmt.Errorf("field %s: want HI:LO within %d bits", f[0], size)
+	}
+	fl.name = f[1]
+	f = f[2:]
+	for len(f) > 0 {
+		switch {
+		case strings.HasPrefix(f[0], "<<"):
+			n, err := strconv.Atoi(f[0][2:])
+			if err != nil || n <= 0 || n+fl.width() > 64 {
+				return fl, fmt.Errorf("field %s: bad shift %s", fl.name, f[0])
+			}
+			fl.shift = n
+		case f[0] == "+1":
+			fl.minus = 1
+		default:
+			fl.doc = strings.Join(f, " ")
+			return fl, nil
+		}
+		f = f[1:]
+	}
+	return fl, nil
+}
+
+// check finds fields of a word that overlap and operands that do not exist.
+// Fields of different commands share bits, so commands are not checked.
+func (t *table) check() error {
+	for _, w := range t.words {
+		var used uint64
+		for _, f := range w.fields {
+			m := f.mask()
+			if used&m != 0 {
+				return fmt.Errorf("word %s: field %s overlaps another", w.name, f.name)
+			}
+			used |= m
+		}
+	}
+	for _, o := range t.ops {
+		for _, name := range o.operands {
+			if t.commands.find(name) < 0 {
+				return fmt.Errorf("op %s: no command field %s", o.name, name)
+			}
+		}
+	}
+	return nil
+}
+
+func (f field) mask() uint64 { return (1<<f.width() - 1) << f.lo }
+
+func (w word) find(name string) int {
+	for i, f := range w.fields {
+		if f.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// generate writes layout.go.
+func (t *table) generate() ([]byte, error) {
+	var b bytes.Buffer
+	p := func(format string, a ...any) { fmt.Fprintf(&b, format, a...) }
+	p("// Code generated by its/internal/layoutgen from layout.txt; DO NOT EDIT.\n\npackage its\n")
+	for _, w := range t.words {
+		p("\n// %s is %s.\ntype %s uint%d\n", w.name, w.doc, w.name, w.size)
+		for _, f := range w.fields {
+			f.accessors(p, w.name, "w", "w", fmt.Sprintf("uint%d", w.size), w.size)
+		}
+	}
+	p("\n// Command is an element of the ITS command queue.\ntype Command [4]uint64\n")
+	for _, f := range t.commands.fields {
+		f.accessors(p, "Command", "w", fmt.Sprintf("w[%d]", f.index), "uint64", 64)
+	}
+	p("\n// Opcodes of ITS commands.\nconst (\n")
+	for _, o := range t.ops {
+		p("Op%s uint8 = %#02x\n", o.name, o.code)
+	}
+	p(")\n\n// Layouts is the table of all words, for tests and disassembly.\nvar Layouts = []Layout{\n")
+	for _, w := range t.words {
+		p("{Name: %q, Bits: %d, Fields: []Field{\n", w.name, w.size)
+		for _, f := range w.fields {
+			f.entry(p)
+		}
+		p("}},\n")
+	}
+	p("}\n\n// CommandFields are the fields of ITS commands.\nvar CommandFields = []Field{\n")
+	for _, f := range t.commands.fields {
+		f.entry(p)
+	}
+	p("}\n\n// Operations are the ITS commands with the fields that they look at, as indices\n// into CommandFields.\nvar Operations = []Operation{\n")
+	for _, o := range t.ops {
+		p("{Op: Op%s, Name: %q, Operands: []uint8{", o.name, o.name)
+		for i, name := range o.operands {
+			if i > 0 {
+				p(", ")
+			}
+			p("%d", t.commands.find(name))
+		}
+		p("}},\n")
+	}
+	p("}\n")
+	return format.Source(b.Bytes())
+}
+
+// entry writes the field's row of the table.
+func (f field) entry(p func(string, ...any)) {
+	p("{Name: %q, Word: %d, Hi: %d, Lo: %d, Shift: %d, Minus: %d},\n", f.name, f.index, f.hi, f.lo, f.shift, f.minus)
+}
+
+// accessors writes the field's reader and writer.
+func (f field) accessors(p func(string, ...any), typ, recv, val, base string, size int) {
+	doc := ""
+	if f.doc != "" {
+		doc = ": " + f.doc
+	}
+	bits := fmt.Sprintf("[%d]", f.lo)
+	if f.width() > 1 {
+		bits = fmt.Sprintf("[%d:%d]", f.hi, f.lo)
+	}
+	low := uint64(1)<<f.width() - 1
+	clear := fmt.Sprintf("%s &^= %#x", val, low<<f.lo)
+	p("\n// %s is %s%s.\n", f.name, bits, doc)
+	if f.width() == 1 && f.minus == 0 && f.shift == 0 {
+		p("func (%s %s) %s() bool { return %s>>%d&1 != 0 }\n", recv, typ, f.name, val, f.lo)
+		p("\n// With%s returns the word with %s set to v.\nfunc (%s %s) With%s(v bool) %s {\n%s\nif v {\n%s |= %#x\n}\nreturn %s\n}\n",
+			f.name, f.name, recv, typ, f.name, typ, clear, val, uint64(1)<<f.lo, recv)
+		return
+	}
+	out := "uint32"
+	if f.width()+f.shift > 32 {
+		out = "uint64"
+	}
+	read := fmt.Sprintf("%s(%s>>%d&%#x)", out, val, f.lo, low)
+	raw := "uint64(v)"
+	if f.shift > 0 {
+		read += fmt.Sprintf("<<%d", f.shift)
+		raw = fmt.Sprintf("uint64(v)>>%d", f.shift)
+	}
+	if f.minus > 0 {
+		read += fmt.Sprintf(" + %d", f.minus)
+		raw = fmt.Sprintf("(uint64(v)-%d)", f.minus)
+	}
+	p("func (%s %s) %s() %s { return %s }\n", recv, typ, f.name, out, read)
+	put := fmt.Sprintf("%s(%s&%#x)<<%d", typeOf(typ, base), raw, low, f.lo)
+	p("\n// With%s returns the word with %s set to v.\nfunc (%s %s) With%s(v %s) %s {\n%s\n%s |= %s\nreturn %s\n}\n",
+		f.name, f.name, recv, typ, f.name, out, typ, clear, val, put, recv)
+}
+
+// typeOf is the type in which a field's bits are put together: the word's own,
+// or uint64 for the words of a command.
+func typeOf(typ, base string) string {
+	if typ == "Command" {
+		return base
+	}
+	return typ
+}
