@@ -21,7 +21,9 @@
 package vmm
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"ringmap/cpu"
 	"ringmap/kvmcore"
@@ -150,25 +152,33 @@ type VMM struct {
 	Spec
 	Wiring
 
-	Main  *kvmcore.Thread
-	main  mainThread
-	vcpus []vcpuThread
-	owner []int32 // Thread.ID -> index in vcpus, ownerMain, or ownerNone
+	main    mainThread
+	vcpus   []vcpuThread    // in the order of VM.VCPUs
+	threads []*thread       // by Thread.ID, nil = somebody else's
+	foreign []foreignThread // by Thread.ID: see Adopt
 
-	slots   []slot // userspace's own table, ascending slot id
-	slotOf  []int16
-	big     bigLock
-	running int // vCPU threads that have not stopped, ended or parked for good
-	started sim.Cycle
-	stopped sim.Cycle // when the last vCPU stopped before the final collection
-	ended   sim.Cycle
+	slots     []slot  // userspace's own table, ascending slot id
+	slotOf    []int16 // slot id -> index in slots + 1, 0 = unknown
+	big       bigLock
+	fetch     []uint32 // by vCPU: free-running harvest position in its ring
+	harvested []uint64 // by vCPU: entries ever harvested (CPUState.dirty_pages)
+
+	live    int  // vCPUs whose guest still has something to do
+	inside  int  // vCPU threads that are not stopped
+	pausing bool // vCPU threads must stop instead of entering KVM_RUN
+
+	started sim.Cycle // the vCPUs were let go
+	stopped sim.Cycle // the last vCPU had ended or was stopped for the final collection
+	ended   sim.Cycle // the final sequence is over
+	done    bool
 
 	Stats    Stats
 	Findings []Finding
 }
 
-// New connects a VMM. The VM's slots and vCPUs must exist; logging may be on or
-// off: the main thread turns it on first thing.
+// New connects a VMM and registers its threads with the engine. The VM's slots
+// and vCPUs must exist, and do not change afterwards; logging may be on or off:
+// the main thread turns it on before it lets the vCPUs go.
 func New(spec Spec, w Wiring) (*VMM, error) {
 	if spec.ClearShift == 0 {
 		spec.ClearShift = DefaultClearShift
@@ -179,18 +189,110 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	return &VMM{Spec: spec, Wiring: w}, nil
+	if (w.VM.RingSize != 0) != spec.Track.UsesRing() && spec.Track != TrackOff {
+		return nil, fmt.Errorf("vmm: tracking %s, but the VM's dirty ring has %d bytes", spec.Track, w.VM.RingSize)
+	}
+	v := &VMM{Spec: spec, Wiring: w}
+	v.addSlots()
+	v.vcpus = make([]vcpuThread, len(w.VM.VCPUs))
+	v.fetch = make([]uint32, len(w.VM.VCPUs))
+	v.harvested = make([]uint64, len(w.VM.VCPUs))
+	for i, vcpu := range w.VM.VCPUs {
+		c := &v.vcpus[i]
+		c.index, c.vcpu = i, vcpu
+		v.addThread(&c.thread, vcpu.Thread, w.Engine.Register(fmt.Sprintf("vcpu.%d", i), c))
+	}
+	kt := w.Host.NewThread(w.Core, "vmm")
+	v.addThread(&v.main.thread, kt, w.Engine.Register("vmm", &v.main))
+	v.live, v.inside = len(v.vcpus), len(v.vcpus)
+	return v, nil
 }
 
-// Start schedules every thread at the engine's present cycle.
-func (v *VMM) Start() {}
+func (v *VMM) addThread(t *thread, kt *kvmcore.Thread, comp sim.ComponentID) {
+	t.v, t.kt, t.comp = v, kt, comp
+	for len(v.threads) <= kt.ID {
+		v.threads = append(v.threads, nil)
+	}
+	v.threads[kt.ID] = t
+}
+
+func (v *VMM) addSlots() {
+	for _, s := range v.VM.Slots.All() {
+		v.slots = append(v.slots, slot{id: s.ID, base: s.Base, pages: s.Pages, hva: s.HVA})
+	}
+	slices.SortFunc(v.slots, func(a, b slot) int { return cmp.Compare(a.id, b.id) })
+	for i := range v.slots {
+		s := &v.slots[i]
+		s.staged, s.send = newPageSet(s.pages), newPageSet(s.pages)
+		for len(v.slotOf) <= int(s.id) {
+			v.slotOf = append(v.slotOf, 0)
+		}
+		v.slotOf[s.id] = int16(i + 1)
+	}
+}
+
+// Start schedules the main thread at the engine's present cycle. It turns logging
+// on, copies what memory holds by then, and lets the vCPUs go.
+func (v *VMM) Start() { v.main.schedule(v.main.now()) }
 
 // Done tells whether the final sequence is over.
-func (v *VMM) Done() bool { return v.ended != 0 }
+func (v *VMM) Done() bool { return v.done }
 
-// RunTime is how long the guest ran: from Start until its last vCPU ended or
-// was stopped for the final collection.
+// RunTime is how long the guest ran: from the start of its vCPUs until the last
+// had ended or was stopped for the final collection.
 func (v *VMM) RunTime() sim.Cycle { return v.stopped - v.started }
 
 // Downtime is how long the VM stood still at the end.
 func (v *VMM) Downtime() sim.Cycle { return v.ended - v.stopped }
+
+// Main is the kernel side of the main thread.
+func (v *VMM) Main() *kvmcore.Thread { return v.main.kt }
+
+// Finding is something that a real VMM would have died of, or should have.
+type Finding struct {
+	At   sim.Cycle
+	Kind FindingKind
+	VCPU int32 // index of the vCPU, 0 for findings of the main thread
+	A, B uint64
+}
+
+// FindingKind is a closed set.
+type FindingKind uint8
+
+const (
+	FindingResetCount   FindingKind = iota // A entries harvested, B reset: QEMU's assertion fails
+	FindingRunFailed                       // KVM_RUN returned errno A
+	FindingEnableFailed                    // logging of slot A could not be turned on: errno B
+	FindingGetFailed                       // KVM_GET_DIRTY_LOG of slot A: errno B
+	FindingClearFailed                     // KVM_CLEAR_DIRTY_LOG of slot A: errno B
+	FindingSaveFailed                      // saving device tables: errno A
+	numFindings
+)
+
+// String describes the finding in a sentence without its time.
+func (f Finding) String() string {
+	a, b := kvmcore.Errno(f.A), kvmcore.Errno(f.B)
+	switch f.Kind {
+	case FindingResetCount:
+		return fmt.Sprintf("KVM_RESET_DIRTY_RINGS returned %d, harvested were %d entries", f.B, f.A)
+	case FindingRunFailed:
+		return fmt.Sprintf("KVM_RUN of vCPU %d failed: %v", f.VCPU, a)
+	case FindingEnableFailed:
+		return fmt.Sprintf("logging of slot %d could not be turned on: %v", f.A, b)
+	case FindingGetFailed:
+		return fmt.Sprintf("KVM_GET_DIRTY_LOG of slot %d failed: %v", f.A, b)
+	case FindingClearFailed:
+		return fmt.Sprintf("KVM_CLEAR_DIRTY_LOG of slot %d failed: %v", f.A, b)
+	}
+	return fmt.Sprintf("saving the device tables failed: %v", a)
+}
+
+// maxFindings bounds the list; the count in Stats goes on.
+const maxFindings = 1000
+
+func (v *VMM) find(f Finding) {
+	v.Stats.Findings++
+	if len(v.Findings) < maxFindings {
+		v.Findings = append(v.Findings, f)
+	}
+}

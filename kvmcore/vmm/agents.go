@@ -1,0 +1,216 @@
+package vmm
+
+import (
+	"ringmap/kvmcore"
+	"ringmap/sim"
+)
+
+// vcpuThread is the thread of one vCPU: KVM_RUN in a loop, and what userspace
+// does about its exits.
+type vcpuThread struct {
+	thread
+	index int
+	vcpu  *kvmcore.VCPU
+	state vcpuState
+	done  bool // the guest has nothing more to do
+
+	Exits     [numExits]uint64
+	StoppedAt sim.Cycle // when it last left the guest for good or to be paused
+}
+
+type vcpuState uint8
+
+const (
+	vcpuEnter   vcpuState = iota // about to call KVM_RUN
+	vcpuInside                   // in KVM_RUN
+	vcpuFull                     // ring full: waits for the main thread's reset
+	vcpuLock                     // ring full: wants the big lock
+	vcpuReap                     // drains rings
+	vcpuIdle                     // in KVM_RUN without anything to execute
+	vcpuStopped                  // out of KVM_RUN: paused, or its guest has ended
+)
+
+// exit is why KVM_RUN returned, as far as userspace tells them apart.
+type exit uint8
+
+const (
+	exitRingFull exit = iota
+	exitMMIO
+	exitSignal
+	exitOther
+	numExits
+)
+
+var exitNames = [numExits]string{"ring_full", "mmio", "signal", "other"}
+
+// Handle runs the thread until it must wait or somebody else's turn has come.
+func (c *vcpuThread) Handle(_ *sim.Engine, ev sim.Event) {
+	if !c.arrive(ev) {
+		return
+	}
+	for {
+		o := c.step()
+		c.v.wakeThreads()
+		if o == parked || c.yields() {
+			return
+		}
+	}
+}
+
+func (c *vcpuThread) step() outcome {
+	switch c.state {
+	case vcpuEnter:
+		if c.v.pausing {
+			return c.stop()
+		}
+		c.vcpu.Enter()
+		c.state = vcpuInside
+	case vcpuInside, vcpuIdle:
+		return c.run()
+	case vcpuLock:
+		o := c.lock()
+		if o != finished {
+			return o
+		}
+		if c.v.Policy.OnFull == FullReapOwn {
+			c.startReap(c.index, c.index+1)
+		} else {
+			c.startReap(0, len(c.v.vcpus))
+		}
+		c.state = vcpuReap
+	case vcpuReap:
+		o := c.stepReap()
+		if o != finished {
+			return o
+		}
+		c.unlock()
+		c.state = vcpuEnter
+	case vcpuFull, vcpuStopped:
+		return parked
+	}
+	return working
+}
+
+// run lets KVM_RUN go on to the end of the quantum or to its next event.
+func (c *vcpuThread) run() outcome {
+	switch c.vcpu.Continue(c.limit) {
+	case kvmcore.RunBlocked:
+		c.why = WaitKernel
+		return parked
+	case kvmcore.RunExit:
+		return c.exited()
+	case kvmcore.RunIdle, kvmcore.RunEnd:
+		c.finishGuest()
+		if c.kt.Signal { // kicked in the meantime: leaves KVM_RUN
+			c.state = vcpuInside
+			return working
+		}
+		c.state = vcpuIdle
+		c.why = WaitSleep
+		return parked
+	}
+	c.state = vcpuInside
+	return working
+}
+
+// exited handles the return of KVM_RUN: kvm_cpu_exec.
+func (c *vcpuThread) exited() outcome {
+	run := &c.vcpu.Run
+	c.state = vcpuEnter
+	c.kt.Signal = false // its handler runs on the way back to userspace
+	switch {
+	case run.Errno == kvmcore.EINTR:
+		c.Exits[exitSignal]++
+	case run.Errno != kvmcore.OK:
+		c.Exits[exitOther]++
+		c.v.find(Finding{At: c.now(), Kind: FindingRunFailed, VCPU: int32(c.index), A: uint64(run.Errno)})
+		c.finishGuest()
+		return c.stop()
+	case run.ExitReason == kvmcore.ExitDirtyRingFull:
+		c.Exits[exitRingFull]++
+		return c.full()
+	case run.ExitReason == kvmcore.ExitMMIO: // no device model: reads give zero
+		c.Exits[exitMMIO]++
+		run.MMIO.Data = 0
+	default:
+		c.Exits[exitOther]++
+	}
+	return working
+}
+
+// full acts on a full ring as the harvest policy says.
+func (c *vcpuThread) full() outcome {
+	if c.v.Policy.OnFull != FullWait {
+		c.state = vcpuLock
+		return working
+	}
+	if !c.vcpu.Ring.SoftFull() { // reset since the kernel looked
+		return working
+	}
+	if c.v.pausing {
+		return c.stop()
+	}
+	c.state = vcpuFull
+	c.why = WaitFullRing
+	return parked
+}
+
+// finishGuest notes that the guest has nothing more to do. The last one ends a
+// run of fixed work.
+func (c *vcpuThread) finishGuest() {
+	if c.done {
+		return
+	}
+	c.done = true
+	c.StoppedAt = c.now()
+	if c.v.live--; c.v.live == 0 {
+		c.v.main.guestsEnded(c.now())
+	}
+}
+
+// stop keeps the thread out of KVM_RUN. The last one to stop tells the main thread.
+func (c *vcpuThread) stop() outcome {
+	c.state = vcpuStopped
+	c.why = WaitPaused
+	if !c.done {
+		c.StoppedAt = c.now()
+	}
+	if c.v.inside--; c.v.inside == 0 && c.v.pausing {
+		c.v.main.vcpusStopped(c.now())
+	}
+	return parked
+}
+
+// kick makes the thread leave KVM_RUN for a pause that began at cycle at.
+func (c *vcpuThread) kick(at sim.Cycle) {
+	switch c.state {
+	case vcpuInside:
+		c.vcpu.Kick()
+	case vcpuIdle:
+		c.vcpu.Kick()
+		c.schedule(max(c.now(), at))
+	case vcpuFull:
+		c.state = vcpuEnter
+		c.schedule(max(c.now(), at))
+	}
+}
+
+// resume lets a paused thread run on, at cycle at.
+func (c *vcpuThread) resume(at sim.Cycle) {
+	if c.state != vcpuStopped || c.done {
+		return
+	}
+	c.state = vcpuEnter
+	c.v.inside++
+	c.schedule(max(c.now(), at))
+}
+
+func (c *vcpuThread) sync(k *sim.Codec) {
+	c.thread.sync(k)
+	sim.Uint(k, &c.state)
+	k.Bool(&c.done)
+	for i := range c.Exits {
+		k.U64(&c.Exits[i])
+	}
+	sim.Uint(k, &c.StoppedAt)
+}

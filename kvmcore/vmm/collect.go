@@ -1,0 +1,397 @@
+package vmm
+
+import (
+	"errors"
+
+	"ringmap/kvmcore"
+	"ringmap/sim"
+)
+
+var errSnapshotPage = errors.New("a page of the VMM's bitmap lies outside its slot")
+
+// mainThread is the thread that collects: QEMU's migration thread with the
+// reaper in one. It follows short scripts, one step after the other.
+type mainThread struct {
+	thread
+	script  script
+	ip      int    // the step of the script
+	sub     uint8  // where within the step
+	slot    int    // index of the slot the step is at
+	page    uint64 // next page to look at, in copying
+	cleared uint64 // chunk number+1 of the slot that CLEAR has been issued for
+	cause   kvmcore.Cause
+
+	nextRound sim.Cycle
+	nextSave  sim.Cycle
+	end       sim.Cycle // when the final sequence is due
+
+	log kvmcore.DirtyLog // what GET returned, or what CLEAR is given
+}
+
+// script names a sequence of steps.
+type script uint8
+
+const (
+	scriptStart           script = iota // turn logging on, then let the vCPUs go
+	scriptSleep                         // until something is due
+	scriptRound                         // one collection while the guest runs
+	scriptSave                          // pause, save the device tables, resume
+	scriptFinal                         // the end: what the save wrote is collected too
+	scriptFinalBeforeSave               // the end in the wrong order
+	scriptFinalOff                      // the end without tracking
+	numScripts
+)
+
+type step uint8
+
+const (
+	stepEnable step = iota // KVM_MEM_LOG_DIRTY_PAGES on every slot
+	stepBaseline
+	stepRelease
+	stepSleep
+	stepPause
+	stepSave
+	stepResume
+	stepOpen
+	stepReap
+	stepGet
+	stepCopy
+	stepClose
+	stepEnd
+)
+
+// The order of scriptFinal is the rule of the kernel's document and of QEMU's
+// switchover: stop, save tables, drain rings, collect the backup bitmap last,
+// copy the rest.
+var scripts = [numScripts][]step{
+	scriptStart:           {stepEnable, stepBaseline, stepRelease},
+	scriptSleep:           {stepSleep},
+	scriptRound:           {stepOpen, stepReap, stepGet, stepCopy, stepClose},
+	scriptSave:            {stepPause, stepSave, stepResume},
+	scriptFinal:           {stepPause, stepSave, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepEnd},
+	scriptFinalBeforeSave: {stepPause, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepSave, stepEnd},
+	scriptFinalOff:        {stepPause, stepSave, stepEnd},
+}
+
+// Handle runs the thread until it must wait or somebody else's turn has come.
+func (m *mainThread) Handle(_ *sim.Engine, ev sim.Event) {
+	if !m.arrive(ev) {
+		return
+	}
+	for {
+		o := m.advance()
+		m.v.wakeThreads()
+		if o == parked || m.yields() {
+			return
+		}
+	}
+}
+
+// advance runs a bit of the present step and goes to the next one at its end.
+func (m *mainThread) advance() outcome {
+	o := m.step()
+	if o != finished {
+		return o
+	}
+	if m.v.done {
+		return parked
+	}
+	if m.ip+1 < len(scripts[m.script]) {
+		m.begin(m.script, m.ip+1)
+	} else {
+		m.begin(scriptSleep, 0)
+	}
+	return working
+}
+
+// begin goes to the beginning of a step.
+func (m *mainThread) begin(s script, ip int) {
+	m.script, m.ip = s, ip
+	m.sub, m.slot, m.page, m.cleared = 0, 0, 0, 0
+}
+
+func (m *mainThread) step() outcome {
+	v := m.v
+	switch scripts[m.script][m.ip] {
+	case stepEnable:
+		return m.enable()
+	case stepBaseline:
+		v.baseline()
+	case stepRelease:
+		m.release()
+	case stepSleep:
+		return m.sleep()
+	case stepPause:
+		return m.pause()
+	case stepSave:
+		m.save()
+	case stepResume:
+		m.resume()
+	case stepOpen:
+		v.Stats.Rounds++
+		if v.Audit != nil {
+			v.Audit.Open(m.now())
+		}
+	case stepReap:
+		return m.reapAll()
+	case stepGet:
+		return m.get()
+	case stepCopy:
+		return m.copy()
+	case stepClose:
+		if v.Audit != nil {
+			v.Audit.Close(m.now())
+		}
+	case stepEnd:
+		v.ended, v.done = m.now(), true
+		v.Engine.Stop()
+	}
+	return finished
+}
+
+// enable turns logging on, slot by slot.
+func (m *mainThread) enable() outcome {
+	v := m.v
+	switch {
+	case m.sub == 1:
+		if o := m.ioctl(); o != finished {
+			return o
+		}
+		m.sub = 0
+		m.slot++
+	case v.Track == TrackOff || m.slot == len(v.slots):
+		return finished
+	case v.VM.Slots.ByID(v.slots[m.slot].id).Flags&kvmcore.SlotLogDirty != 0:
+		m.slot++
+	default:
+		s := &v.slots[m.slot]
+		if e := m.kt.StartSetMemoryRegion(v.VM, s.region(v.Host.Page, kvmcore.SlotLogDirty)); e != kvmcore.OK {
+			v.find(Finding{At: m.now(), Kind: FindingEnableFailed, A: uint64(s.id), B: uint64(e)})
+			m.slot++
+			return working
+		}
+		m.sub = 1
+	}
+	return working
+}
+
+// release lets the vCPUs go and starts the clocks.
+func (m *mainThread) release() {
+	v := m.v
+	v.started = m.now()
+	m.end, m.nextRound, m.nextSave = after(v.started, v.Until), after(v.started, v.Period), after(v.started, v.SaveEvery)
+	if v.Track == TrackOff {
+		m.nextRound = sim.Never
+	}
+	for i := range v.vcpus {
+		c := &v.vcpus[i]
+		c.why = WaitPaused
+		c.schedule(max(c.now(), m.now()))
+	}
+}
+
+// after is when something of that period is due next.
+func after(now, period sim.Cycle) sim.Cycle {
+	if period == 0 {
+		return sim.Never
+	}
+	return now + period
+}
+
+// sleep waits for what is due next and begins it. The end comes first, then the
+// save, then the round: at equal times nothing is done twice.
+func (m *mainThread) sleep() outcome {
+	v := m.v
+	now := m.now()
+	switch {
+	case m.end <= now && v.Track == TrackOff:
+		m.begin(scriptFinalOff, 0)
+	case m.end <= now && v.Collect == CollectBeforeSave:
+		m.begin(scriptFinalBeforeSave, 0)
+	case m.end <= now:
+		m.begin(scriptFinal, 0)
+	case m.nextSave <= now:
+		m.nextSave = after(now, v.SaveEvery)
+		m.begin(scriptSave, 0)
+	case m.nextRound <= now:
+		m.nextRound = after(now, v.Period)
+		m.begin(scriptRound, 0)
+	default:
+		m.why = WaitSleep
+		if due := min(m.end, m.nextSave, m.nextRound); due != sim.Never {
+			m.schedule(due)
+		}
+		return parked
+	}
+	return working
+}
+
+// guestsEnded makes the final sequence due.
+func (m *mainThread) guestsEnded(at sim.Cycle) {
+	m.end = min(m.end, max(at, m.now()))
+	if m.script == scriptSleep {
+		m.schedule(min(m.end, m.nextSave, m.nextRound))
+	}
+}
+
+// pause stops every vCPU: pause_all_vcpus, which holds the big lock while it
+// signals the threads and drops it to wait for them.
+func (m *mainThread) pause() outcome {
+	const (
+		pauseLock uint8 = iota
+		pauseKick
+		pauseWait
+	)
+	v := m.v
+	switch m.sub {
+	case pauseLock:
+		if o := m.lock(); o != finished {
+			return o
+		}
+		v.pausing = true
+		m.sub = pauseKick
+	case pauseKick:
+		if m.slot < len(v.vcpus) {
+			m.delay(uint64(v.Costs.Kick), causeLock)
+			v.vcpus[m.slot].kick(m.now())
+			m.slot++
+			return working
+		}
+		m.unlock()
+		m.sub = pauseWait
+	case pauseWait:
+		if v.inside != 0 {
+			m.why = WaitVCPUs
+			return parked
+		}
+		if m.script != scriptSave {
+			v.stopped = v.lastStop()
+		}
+		return finished
+	}
+	return working
+}
+
+// vcpusStopped wakes the main thread when the last vCPU has stopped.
+func (m *mainThread) vcpusStopped(at sim.Cycle) {
+	if m.why == WaitVCPUs && !m.set {
+		m.schedule(max(m.now(), at))
+	}
+}
+
+// save writes the device tables into guest memory: the state-change handlers of
+// the ITS and the GICv3. Nobody else runs, so it is done in one go.
+func (m *mainThread) save() {
+	v := m.v
+	if v.Save == nil {
+		return
+	}
+	v.Stats.Saves++
+	before := m.now()
+	if e := v.Save(m.kt); e != kvmcore.OK {
+		v.find(Finding{At: m.now(), Kind: FindingSaveFailed, A: uint64(e)})
+	}
+	v.Stats.SaveCycles += uint64(m.now() - before)
+}
+
+// resume lets the vCPUs run on after a pause.
+func (m *mainThread) resume() {
+	v := m.v
+	v.pausing = false
+	for i := range v.vcpus {
+		v.vcpus[i].resume(m.now())
+	}
+}
+
+// reapAll drains every ring under the big lock and takes over what it and the
+// vCPU threads have staged: every page in there is protected again.
+func (m *mainThread) reapAll() outcome {
+	const (
+		reapLock uint8 = iota
+		reapRun
+	)
+	v := m.v
+	if !v.Track.UsesRing() {
+		return finished
+	}
+	if m.sub == reapLock {
+		if o := m.lock(); o != finished {
+			return o
+		}
+		m.startReap(0, len(v.vcpus))
+		m.sub = reapRun
+		return working
+	}
+	if o := m.stepReap(); o != finished {
+		return o
+	}
+	words := uint64(0)
+	for i := range v.slots {
+		s := &v.slots[i]
+		words += s.staged.moveTo(&s.send)
+	}
+	m.delay(words*uint64(v.Costs.Word), causeHarvest)
+	m.unlock()
+	return finished
+}
+
+// get collects the bitmaps: in bitmap modes every time, with rings only in the
+// final collection. A slot without a bitmap (ENOENT) counts as an empty one.
+// kvm_log_sync_global, kvm_slot_get_dirty_log.
+func (m *mainThread) get() outcome {
+	v := m.v
+	last := m.script == scriptFinal || m.script == scriptFinalBeforeSave
+	if !v.Track.UsesBitmap() && !(v.Track == TrackRingBitmap && last) || m.slot == len(v.slots) {
+		return finished
+	}
+	s := &v.slots[m.slot]
+	if m.sub == 0 {
+		m.log.Words = m.log.Words[:0]
+		m.kt.StartGetDirtyLog(v.VM, uint32(s.id), &m.log)
+		m.sub = 1
+		return working
+	}
+	if o := m.ioctl(); o != finished {
+		return o
+	}
+	switch m.kt.Err {
+	case kvmcore.OK:
+		v.merge(s, &m.log)
+		m.delay((s.pages+63)/64*uint64(v.Costs.Word), causeHarvest)
+	case kvmcore.ENOENT:
+	default:
+		v.find(Finding{At: m.now(), Kind: FindingGetFailed, A: uint64(s.id), B: uint64(m.kt.Err)})
+	}
+	m.sub = 0
+	m.slot++
+	return working
+}
+
+// lastStop is when the last vCPU left its guest.
+func (v *VMM) lastStop() sim.Cycle {
+	at := v.started
+	for i := range v.vcpus {
+		at = max(at, v.vcpus[i].StoppedAt)
+	}
+	return at
+}
+
+func (m *mainThread) sync(c *sim.Codec) {
+	m.thread.sync(c)
+	sim.Uint(c, &m.script)
+	c.Int(&m.ip)
+	c.U8(&m.sub)
+	c.Int(&m.slot)
+	c.U64(&m.page)
+	c.U64(&m.cleared)
+	sim.Uint(c, &m.nextRound)
+	sim.Uint(c, &m.nextSave)
+	sim.Uint(c, &m.end)
+	sim.Slice(c, &m.log.Words, func(c *sim.Codec, w *kvmcore.DirtyWord) {
+		c.U64(&w.Index)
+		c.U64(&w.Bits)
+	})
+	if c.Loading() && (m.script >= numScripts || m.ip < 0 || m.ip > len(scripts[m.script]) || m.slot < 0 || m.slot > max(len(m.v.slots), len(m.v.vcpus))) {
+		c.Fail(errors.New("the VMM's main thread is nowhere"))
+	}
+}

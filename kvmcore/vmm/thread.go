@@ -1,0 +1,156 @@
+package vmm
+
+import (
+	"ringmap/kvmcore"
+	"ringmap/sim"
+)
+
+// Wait is why a thread of the VMM did not run: a closed set, the userspace half
+// of where its time went (kvmcore.Cause is the other).
+type Wait uint8
+
+const (
+	WaitSleep    Wait = iota // main thread: nothing to do yet; vCPU: its guest has ended
+	WaitFullRing             // vCPU with a full ring: until the main thread has reset it
+	WaitBigLock              // the VMM's big lock
+	WaitPaused               // vCPU stopped by the VMM
+	WaitVCPUs                // main thread: until every vCPU has stopped
+	WaitKernel               // blocked in the kernel, which books the time itself
+	NumWaits
+)
+
+var waitNames = [NumWaits]string{"sleep", "full_ring", "big_lock", "paused", "vcpus", "kernel"}
+
+// thread is a userspace thread in simulated time: one component of the engine
+// with at most one event that counts.
+type thread struct {
+	v     *VMM
+	kt    *kvmcore.Thread
+	comp  sim.ComponentID
+	limit sim.Cycle // end of the quantum in which it runs
+	gen   uint64    // Arg of the event that counts: older ones were overtaken
+	set   bool      // such an event is pending
+	why   Wait      // why it waits, while it does
+	Waits [NumWaits]sim.Cycle
+
+	reap reap
+}
+
+// now is the thread's own time, which may be ahead of the engine's.
+func (t *thread) now() sim.Cycle { return t.kt.Core.Now }
+
+// schedule makes the thread run at cycle at, instead of when it was going to.
+func (t *thread) schedule(at sim.Cycle) {
+	t.gen++
+	t.set = true
+	t.v.Engine.Schedule(sim.Event{At: max(at, t.v.Engine.Now()), Arg: t.gen, Comp: t.comp, Class: sim.ClassUser})
+}
+
+// arrive begins the handling of an event: false for one that was overtaken. The
+// time between the thread's clock and the event was spent waiting.
+func (t *thread) arrive(ev sim.Event) bool {
+	if !t.set || ev.Arg != t.gen {
+		return false
+	}
+	t.set = false
+	if core := t.kt.Core; core.Now < ev.At {
+		t.Waits[t.why] += ev.At - core.Now
+		core.Now = ev.At
+	}
+	q := t.v.Quantum
+	t.limit = (t.now()/q + 1) * q
+	if end := t.v.main.end; t.now() < end {
+		t.limit = min(t.limit, end)
+	}
+	return true
+}
+
+// yields tells whether somebody else's turn has come; then the thread is
+// scheduled to go on at its own time.
+func (t *thread) yields() bool {
+	if next, _ := t.v.Engine.Next(); t.now() < t.limit && t.now() < next {
+		return false
+	}
+	t.schedule(t.now())
+	return true
+}
+
+// ioctl runs one step of the kernel path that the thread has begun.
+func (t *thread) ioctl() outcome {
+	switch t.kt.Step() {
+	case kvmcore.Blocked:
+		t.why = WaitKernel
+		return parked
+	case kvmcore.Done:
+		return finished
+	}
+	return working
+}
+
+// delay spends n cycles of userspace instructions.
+func (t *thread) delay(n uint64, cause kvmcore.Cause) {
+	if n == 0 {
+		return
+	}
+	t.kt.Block.Reset()
+	t.kt.Block.Delay(n)
+	t.kt.Exec(cause)
+}
+
+// outcome is what one step of a program came to.
+type outcome uint8
+
+const (
+	working  outcome = iota // more to do, now
+	finished                // the program has ended
+	parked                  // somebody else will schedule the thread
+)
+
+// sync saves, restores or hashes what the thread itself does not keep in kt.
+func (t *thread) sync(c *sim.Codec) {
+	sim.Uint(c, &t.limit)
+	c.U64(&t.gen)
+	c.Bool(&t.set)
+	sim.Uint(c, &t.why)
+	for i := range t.Waits {
+		sim.Uint(c, &t.Waits[i])
+	}
+	t.reap.sync(c)
+}
+
+// wakeThreads schedules every thread that a kernel lock has let go.
+func (v *VMM) wakeThreads() {
+	woken := v.Host.Woken
+	if len(woken) == 0 {
+		return
+	}
+	v.Host.Woken = woken[:0]
+	for _, kt := range woken {
+		if kt.ID < len(v.threads) && v.threads[kt.ID] != nil {
+			v.threads[kt.ID].schedule(kt.Core.Now)
+		} else if kt.ID < len(v.foreign) && v.foreign[kt.ID].known {
+			v.Engine.Schedule(sim.Event{
+				At: max(kt.Core.Now, v.Engine.Now()), Arg: uint64(kt.ID), Kind: EventWoken,
+				Comp: v.foreign[kt.ID].comp, Class: sim.ClassUser,
+			})
+		}
+	}
+}
+
+// EventWoken is the Kind of the event that tells an adopted component that its
+// kernel thread (Arg = Thread.ID) got the lock it was blocked on.
+const EventWoken uint16 = 0xff00
+
+// Adopt makes the VMM pass on the wake-ups of a kernel thread that belongs to
+// another component.
+func (v *VMM) Adopt(kt *kvmcore.Thread, comp sim.ComponentID) {
+	for len(v.foreign) <= kt.ID {
+		v.foreign = append(v.foreign, foreignThread{})
+	}
+	v.foreign[kt.ID] = foreignThread{known: true, comp: comp}
+}
+
+type foreignThread struct {
+	known bool
+	comp  sim.ComponentID
+}
