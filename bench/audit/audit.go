@@ -56,7 +56,7 @@ type Collection struct {
 type LostPage struct {
 	GFN       mmu.GFN
 	Missed    uint32     // first collection that should have reported it, counted from 1; 0 = changed after the last one opened
-	Collected sim.Cycle  // when it was last copied, 0 = never
+	Collected sim.Cycle  // when it was last copied since its first write, 0 = never
 	Writer    mmu.Writer // who wrote it last
 }
 
@@ -175,14 +175,9 @@ func (a *Audit) Close(now sim.Cycle) {
 // the last copy. It returns the pages lost, by ascending frame number.
 func (a *Audit) Finish() []LostPage {
 	a.lost = a.lost[:0]
-	last := a.current()
-	a.drain(last+1, func(uint32) {})
+	a.drain(a.current()+1, func(uint32) {})
 	for i := range a.pages {
 		p := &a.pages[i]
-		// Unwritten since the last Open and reported or equal then: nothing to compare.
-		if p.missed == 0 && p.seen != last+1 {
-			continue
-		}
 		if w, differs := a.differs(p.gfn, p.pfn); differs {
 			a.lost = append(a.lost, LostPage{GFN: p.gfn, Missed: p.missed, Collected: p.collected, Writer: w})
 		}
