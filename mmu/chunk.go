@@ -1,0 +1,189 @@
+package mmu
+
+// How a PFN finds its frame: a region of 16 GiB points to chunks of 2 MiB; a
+// chunk lists its first frames by key and indexes all 512 when there are more.
+// 2^19 chunks with one frame each, 1 TiB touched as sparsely as huge pages
+// allow, cost 128 bytes each.
+
+const (
+	chunkShift  = 9 // frames in a chunk
+	chunkFrames = 1 << chunkShift
+	regionShift = 13 // chunks in a region
+	slabFrames  = 1024
+	fewFrames   = 7 // so that a chunk is one cache line
+
+	recentFrames = 256
+	noFrame      = ^PFN(0)
+)
+
+type region [1 << regionShift]*chunk
+
+type chunk struct {
+	all     *[chunkFrames]uint32 // frame number + 1 by key; nil while the chunk has few
+	tag     uint64               // of the chunk's first frame, if watched
+	frames  [fewFrames]uint32    // frame numbers of keys
+	keys    [fewFrames]uint16
+	n       uint8 // keys in use
+	watched bool  // frames to come are watched
+}
+
+// recentFrame remembers where a frame is, to save the way through region and
+// chunk. It is no state: forgetting it changes nothing.
+type recentFrame struct {
+	pfn PFN
+	f   *Frame
+}
+
+// Frame returns the frame of pfn, which exists from then on and never moves: a
+// TLB entry keeps the pointer.
+func (m *Memory) Frame(pfn PFN) *Frame {
+	if r := &m.recent[pfn%recentFrames]; r.pfn == pfn {
+		return r.f
+	}
+	return m.makeFrame(pfn)
+}
+
+// find returns the frame of pfn, nil if it does not exist.
+func (m *Memory) find(pfn PFN) *Frame {
+	r := &m.recent[pfn%recentFrames]
+	if r.pfn == pfn {
+		return r.f
+	}
+	c := m.findChunk(pfn)
+	if c == nil {
+		return nil
+	}
+	f := m.frameOf(c, uint16(pfn&(chunkFrames-1)))
+	if f != nil {
+		r.pfn, r.f = pfn, f
+	}
+	return f
+}
+
+func (m *Memory) makeFrame(pfn PFN) *Frame {
+	c := m.chunk(pfn)
+	key := uint16(pfn & (chunkFrames - 1))
+	f := m.frameOf(c, key)
+	if f == nil {
+		f = m.newFrame(c, key)
+	}
+	m.recent[pfn%recentFrames] = recentFrame{pfn, f}
+	return f
+}
+
+func (m *Memory) findChunk(pfn PFN) *chunk {
+	pfn &= pfnMask
+	i := uint64(pfn) >> (chunkShift + regionShift)
+	if i >= uint64(len(m.regions)) || m.regions[i] == nil {
+		return nil
+	}
+	return m.regions[i][uint64(pfn)>>chunkShift%(1<<regionShift)]
+}
+
+// chunk returns the chunk that holds pfn and makes it if need be.
+func (m *Memory) chunk(pfn PFN) *chunk {
+	if c := m.findChunk(pfn); c != nil {
+		return c
+	}
+	pfn &= pfnMask
+	i := uint64(pfn) >> (chunkShift + regionShift)
+	for uint64(len(m.regions)) <= i {
+		m.regions = append(m.regions, nil)
+	}
+	if m.regions[i] == nil {
+		m.regions[i] = new(region)
+	}
+	c := new(chunk)
+	m.regions[i][uint64(pfn)>>chunkShift%(1<<regionShift)] = c
+	return c
+}
+
+func (m *Memory) frameOf(c *chunk, key uint16) *Frame {
+	if c.all != nil {
+		if i := c.all[key]; i != 0 {
+			return m.frameAt(i - 1)
+		}
+		return nil
+	}
+	for i := range c.n {
+		if c.keys[i] == key {
+			return m.frameAt(c.frames[i])
+		}
+	}
+	return nil
+}
+
+func (m *Memory) frameAt(i uint32) *Frame {
+	return &m.slabs[i/slabFrames][i%slabFrames]
+}
+
+func (m *Memory) newFrame(c *chunk, key uint16) *Frame {
+	i := m.frames
+	m.frames++
+	if i%slabFrames == 0 {
+		m.slabs = append(m.slabs, new([slabFrames]Frame))
+	}
+	if c.all == nil && c.n == fewFrames {
+		c.all = new([chunkFrames]uint32)
+		for k := range c.n {
+			c.all[c.keys[k]] = c.frames[k] + 1
+		}
+	}
+	if c.all != nil {
+		c.all[key] = i + 1
+	} else {
+		c.keys[c.n], c.frames[c.n] = key, i
+		c.n++
+	}
+	f := m.frameAt(i)
+	if c.watched {
+		f.watch(c.tag + uint64(key))
+	}
+	return f
+}
+
+// eachFrame calls do for the frames of a chunk in order of their PFNs.
+func (m *Memory) eachFrame(c *chunk, do func(key uint16, f *Frame)) {
+	if c.all != nil {
+		for key, i := range c.all {
+			if i != 0 {
+				do(uint16(key), m.frameAt(i-1))
+			}
+		}
+		return
+	}
+	var order [fewFrames]uint8 // few: sort by insertion
+	for i := range c.n {
+		j := i
+		for ; j > 0 && c.keys[order[j-1]] > c.keys[i]; j-- {
+			order[j] = order[j-1]
+		}
+		order[j] = i
+	}
+	for _, i := range order[:c.n] {
+		do(c.keys[i], m.frameAt(c.frames[i]))
+	}
+}
+
+// spellOut makes every frame of a watched chunk, so that some can be unwatched.
+func (m *Memory) spellOut(c *chunk, pfn PFN) {
+	first := pfn &^ (chunkFrames - 1)
+	for key := range PFN(chunkFrames) {
+		m.Frame(first + key)
+	}
+	c.watched = false
+}
+
+// eachChunk calls do for every chunk in order of PFN.
+func (m *Memory) eachChunk(do func(first PFN, c *chunk)) {
+	for i, r := range m.regions {
+		if r == nil {
+			continue
+		}
+		for j, c := range r {
+			if c != nil {
+				do(PFN(i)<<(regionShift+chunkShift)|PFN(j)<<chunkShift, c)
+			}
+		}
+	}
+}

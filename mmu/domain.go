@@ -1,0 +1,174 @@
+package mmu
+
+import "ringmap/sim"
+
+// Regime is a translation regime, as TLB entries are tagged by it.
+type Regime uint8
+
+const (
+	RegimeEL10 Regime = iota // EL1&0: VMID and ASID
+	RegimeEL2                // EL2: neither
+	RegimeEL20               // EL2&0 (VHE host): ASID
+)
+
+// Space is one address space: what the tag of a TLB entry distinguishes.
+type Space struct {
+	Regime Regime
+	VMID   uint16
+	ASID   uint16
+}
+
+// SpaceID is a small number that stands for a Space in one Domain.
+type SpaceID uint32
+
+// Domain is the inner-shareable domain: the TLBs that a broadcast TLBI reaches.
+//
+// Entries are tagged with a number of their space. Invalidating a whole space
+// retires the number and gives it a new one, so that the cost does not depend on
+// how many TLBs and entries there are. Numbers are used once, until all 2^24 are
+// and the TLBs are emptied for a new beginning.
+type Domain struct {
+	TLBs   []*TLB
+	spaces []spaceState
+	ids    map[Space]SpaceID
+	byVMID [][]SpaceID // of RegimeEL10
+	next   uint32      // number to give out
+	gone   []uint64    // bit per number: retired
+}
+
+type spaceState struct {
+	Space
+	number uint32
+}
+
+const spaceNumbers = 1 << (64 - tagSpace)
+
+// NewDomain returns a domain without TLBs.
+func NewDomain() *Domain {
+	return &Domain{ids: map[Space]SpaceID{}, next: 1, gone: []uint64{0}}
+}
+
+// Add puts a TLB of the given shape into the domain.
+func (d *Domain) Add(t *TLB, spec TLBSpec) {
+	*t = TLB{domain: d, spec: spec}
+	d.TLBs = append(d.TLBs, t)
+}
+
+// Space returns the number of a space, the same for as long as the domain lives.
+func (d *Domain) Space(s Space) SpaceID {
+	if id, ok := d.ids[s]; ok {
+		return id
+	}
+	id := SpaceID(len(d.spaces))
+	d.spaces = append(d.spaces, spaceState{s, d.number()})
+	d.index(id)
+	return id
+}
+
+// of returns the spaces of a VMID.
+func (d *Domain) of(vmid uint16) []SpaceID {
+	if int(vmid) >= len(d.byVMID) {
+		return nil
+	}
+	return d.byVMID[vmid]
+}
+
+// tag returns the number of a space as tags hold it.
+func (d *Domain) tag(id SpaceID) uint64 { return uint64(d.spaces[id].number) << tagSpace }
+
+func (d *Domain) index(id SpaceID) {
+	s := d.spaces[id].Space
+	d.ids[s] = id
+	if s.Regime == RegimeEL10 {
+		for len(d.byVMID) <= int(s.VMID) {
+			d.byVMID = append(d.byVMID, nil)
+		}
+		d.byVMID[s.VMID] = append(d.byVMID[s.VMID], id)
+	}
+}
+
+// number gives out the next number of a space.
+func (d *Domain) number() uint32 {
+	if d.next == spaceNumbers {
+		for _, t := range d.TLBs {
+			t.main.clear()
+			t.walk.clear()
+		}
+		clear(d.gone)
+		d.next = 1
+		for i := range d.spaces {
+			d.spaces[i].number = d.next
+			d.next++
+		}
+	}
+	n := d.next
+	d.next++
+	if int(n>>6) >= len(d.gone) {
+		d.gone = append(d.gone, 0)
+	}
+	return n
+}
+
+func (d *Domain) retired(number uint64) bool { return d.gone[number>>6]>>(number&63)&1 != 0 }
+
+// InvalidateIPA removes the translation of ipa in a VMID from every TLB: TLBI
+// IPAS2E1IS with what it makes of combined entries.
+func (d *Domain) InvalidateIPA(vmid uint16, ipa IPA) {
+	for _, id := range d.of(vmid) {
+		for _, t := range d.TLBs {
+			t.invalidateIPA(id, ipa)
+		}
+	}
+}
+
+// InvalidateVMID removes everything of a VMID from every TLB: TLBI VMALLS12E1IS.
+func (d *Domain) InvalidateVMID(vmid uint16) {
+	for _, id := range d.of(vmid) {
+		d.retire(id)
+	}
+}
+
+// InvalidateAll removes everything from every TLB: TLBI ALLE1IS and ALLE2IS.
+func (d *Domain) InvalidateAll() {
+	for id := range d.spaces {
+		d.retire(SpaceID(id))
+	}
+}
+
+func (d *Domain) retire(id SpaceID) {
+	n := d.spaces[id].number
+	d.gone[n>>6] |= 1 << (n & 63)
+	d.spaces[id].number = d.number()
+}
+
+// InvalidateIPA removes the translation of ipa in a VMID from this TLB alone:
+// TLBI IPAS2E1.
+func (t *TLB) InvalidateIPA(vmid uint16, ipa IPA) {
+	for _, id := range t.domain.of(vmid) {
+		t.invalidateIPA(id, ipa)
+	}
+}
+
+// InvalidateVMID removes everything of a VMID from this TLB alone: TLBI
+// VMALLS12E1.
+func (t *TLB) InvalidateVMID(vmid uint16) { t.invalidateSpaces(t.domain.of(vmid)) }
+
+// Sync saves, restores or hashes the domain and its TLBs, of which there are as
+// many as when it was saved. m, restored before, is where frames are found.
+func (d *Domain) Sync(c *sim.Codec, m *Memory) {
+	c.Tag("domain")
+	sim.Uint(c, &d.next)
+	sim.Slice(c, &d.gone, func(c *sim.Codec, p *uint64) { c.U64(p) })
+	sim.Slice(c, &d.spaces, func(c *sim.Codec, s *spaceState) {
+		sim.Uint(c, &s.Regime)
+		c.U16(&s.VMID)
+		c.U16(&s.ASID)
+		c.U32(&s.number)
+	})
+	if c.Loading() {
+		d.reindex(c)
+	}
+	for _, t := range d.TLBs {
+		t.sync(c, m)
+	}
+}

@@ -1,0 +1,284 @@
+package mmu
+
+import "encoding/binary"
+
+// Memory is the physical memory of one machine: 2^48 bytes of which only the
+// frames that somebody touched exist.
+//
+//	PFN ─► region (16 GiB) ─► chunk (2 MiB) ─► Frame (one cache line)
+//	                                             base + up to 4 changed words
+//	                                             or a whole version of 4 KiB,
+//	                                             shared copy-on-write
+//
+// Several Memories (a migration's source and destination, an audit's copy) share
+// versions, so that CopyFrame costs the same for any contents. A frame never
+// moves once it exists: a TLB entry holds a pointer to it.
+//
+// A frame that is watched enters the journal at the first write of each epoch.
+// This is the only write hook and costs one comparison per store.
+type Memory struct {
+	recent   [recentFrames]recentFrame
+	epoch    uint32 // of the journal; never 0
+	versions *versions
+	regions  []*region
+	slabs    []*[slabFrames]Frame
+	frames   uint32 // frames made so far
+	journal  []JournalEntry
+}
+
+// JournalEntry is a watched frame that was written in this epoch.
+type JournalEntry struct {
+	PFN PFN
+	Tag uint64 // as given to Watch
+	By  Writer // the last writer so far
+}
+
+// PABits is the width of a physical address: 48 bits, what VMSAv8-64 has without
+// FEAT_LPA and FEAT_LPA2. Higher bits of a PA are ignored.
+const PABits = 48
+
+const pfnMask = 1<<(PABits-FrameShift) - 1
+
+// NewMemory returns memory that reads as zero everywhere.
+func NewMemory() *Memory {
+	m := &Memory{epoch: 1, versions: new(versions)}
+	for i := range m.recent {
+		m.recent[i].pfn = noFrame
+	}
+	return m
+}
+
+// Load reads size bytes (1, 2, 4 or 8) at any address, little-endian.
+func (m *Memory) Load(pa PA, size uint8) uint64 {
+	if off := uint64(pa) & 7; off+uint64(size) <= 8 {
+		f := m.find(pa.PFN())
+		if f == nil {
+			return 0
+		}
+		return m.word(f, wordOf(pa)) >> (off * 8) & sizeMask(size)
+	}
+	var p [8]byte
+	m.Read(pa, p[:size])
+	return binary.LittleEndian.Uint64(p[:])
+}
+
+// Store writes the low size bytes (1, 2, 4 or 8) of v at any address.
+func (m *Memory) Store(pa PA, size uint8, v uint64, by Writer) {
+	if uint64(pa)&7+uint64(size) <= 8 {
+		m.StoreIn(m.Frame(pa.PFN()), pa, size, v, by)
+		return
+	}
+	var p [8]byte
+	binary.LittleEndian.PutUint64(p[:], v)
+	m.Write(pa, p[:size], by)
+}
+
+// LoadIn is Load where the caller holds pa's frame, as a TLB entry does. The
+// bytes lie in one aligned 8-byte word.
+func (m *Memory) LoadIn(f *Frame, pa PA, size uint8) uint64 {
+	return m.word(f, wordOf(pa)) >> (uint64(pa) & 7 * 8) & sizeMask(size)
+}
+
+// StoreIn is Store where the caller holds pa's frame, as a TLB entry does. The
+// bytes lie in one aligned 8-byte word.
+func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
+	if f.epoch != m.epoch {
+		m.firstWrite(f, pa.PFN())
+	}
+	f.writer = by
+	w := wordOf(pa)
+	if size == 8 && f.kind < ownVersion && f.n != 0 && f.index[0] == w {
+		f.value[0] = v // most stores of a workload hit the same word of a page
+		return
+	}
+	if size != 8 {
+		shift, mask := uint64(pa)&7*8, sizeMask(size)
+		v = m.word(f, w)&^(mask<<shift) | v&mask<<shift
+	}
+	m.setWord(f, w, v)
+}
+
+// Read copies len(p) bytes from pa on.
+func (m *Memory) Read(pa PA, p []byte) {
+	for len(p) > 0 {
+		off := int(pa & (FrameSize - 1))
+		n := min(len(p), FrameSize-off)
+		m.readFrame(m.find(pa.PFN()), off, p[:n])
+		p, pa = p[n:], pa+PA(n)
+	}
+}
+
+// Write copies p to pa on.
+func (m *Memory) Write(pa PA, p []byte, by Writer) {
+	for len(p) > 0 {
+		off := int(pa & (FrameSize - 1))
+		n := min(len(p), FrameSize-off)
+		f := m.written(pa.PFN(), by)
+		m.writeFrame(f, off, p[:n])
+		p, pa = p[n:], pa+PA(n)
+	}
+}
+
+// Fill sets n bytes from pa on to b. A whole frame costs no more than a store.
+func (m *Memory) Fill(pa PA, n uint64, b byte, by Writer) {
+	word := uint64(b) * 0x0101010101010101
+	for n > 0 {
+		off := uint64(pa) & (FrameSize - 1)
+		k := min(n, FrameSize-off)
+		f := m.written(pa.PFN(), by)
+		if k == FrameSize {
+			m.rebase(f, filled, word)
+		} else {
+			m.fillPart(f, off, k, word)
+		}
+		n, pa = n-k, pa+PA(k)
+	}
+}
+
+// Seed gives a frame contents that look random and cost nothing: word w is a
+// hash of seed and w. It is a loader's write.
+func (m *Memory) Seed(pfn PFN, seed uint64) {
+	m.rebase(m.written(pfn, WriterImage), seeded, seed)
+}
+
+// CopyFrame makes frame dst equal to frame src of from, which may be m. The
+// contents are shared until one of the two is written; the writer goes with them.
+func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
+	s := from.find(src)
+	if s == nil {
+		if d := m.find(dst); d != nil {
+			m.rebase(m.written(dst, 0), filled, 0)
+		}
+		return
+	}
+	d := m.written(dst, s.writer)
+	if d == s {
+		return
+	}
+	if s.kind < ownVersion {
+		m.rebase(d, s.kind, s.base)
+		d.value, d.index, d.n = s.value, s.index, s.n
+		return
+	}
+	m.join(from)
+	s.kind = sharedVersion
+	m.versions.refs[s.base]++
+	m.rebase(d, sharedVersion, s.base)
+}
+
+// EqualFrame reports whether frame a and frame b of o hold the same bytes.
+func (m *Memory) EqualFrame(a PFN, o *Memory, b PFN) bool {
+	f, g := m.find(a), o.find(b)
+	if f == nil {
+		f = &zeroFrame
+	}
+	if g == nil {
+		g = &zeroFrame
+	}
+	return equalFrames(m, f, o, g)
+}
+
+// FrameBytes copies a frame's contents to out.
+func (m *Memory) FrameBytes(pfn PFN, out *[FrameSize]byte) {
+	m.readFrame(m.find(pfn), 0, out[:])
+}
+
+// Watch makes pfn enter the journal when it is next written. tag, below 2^63,
+// comes back in the journal.
+func (m *Memory) Watch(pfn PFN, tag uint64) { m.Frame(pfn).watch(tag) }
+
+// WatchRange watches n frames from pfn on with the tags tag, tag+1, … It costs
+// one step per 2 MiB, however many frames exist.
+func (m *Memory) WatchRange(pfn PFN, n, tag uint64) {
+	for n > 0 {
+		first := uint64(pfn) & (chunkFrames - 1)
+		k := min(n, chunkFrames-first)
+		c := m.chunk(pfn)
+		if k == chunkFrames {
+			c.watched, c.tag = true, tag
+			m.eachFrame(c, func(key uint16, f *Frame) { f.watch(tag + uint64(key)) })
+		} else {
+			for i := range k {
+				m.Watch(pfn+PFN(i), tag+i)
+			}
+		}
+		pfn, n, tag = pfn+PFN(k), n-k, tag+k
+	}
+}
+
+// Discard makes n frames from pfn on zero, unwatched and written by nobody: they
+// go back to the allocator.
+func (m *Memory) Discard(pfn PFN, n uint64) {
+	for n > 0 {
+		first := uint64(pfn) & (chunkFrames - 1)
+		k := min(n, chunkFrames-first)
+		if c := m.findChunk(pfn); c != nil {
+			if k == chunkFrames {
+				c.watched = false
+			} else if c.watched {
+				m.spellOut(c, pfn)
+			}
+			m.eachFrame(c, func(key uint16, f *Frame) {
+				if uint64(key)-first < k {
+					m.rebase(f, filled, 0)
+					f.tag, f.writer, f.epoch = 0, 0, 0
+				}
+			})
+		}
+		pfn, n = pfn+PFN(k), n-k
+	}
+}
+
+// Journal returns the watched frames written since NextEpoch, in order of their
+// first write. The slice is valid until the next write.
+func (m *Memory) Journal() []JournalEntry {
+	for i := range m.journal {
+		m.journal[i].By = m.LastWriter(m.journal[i].PFN)
+	}
+	return m.journal
+}
+
+// NextEpoch empties the journal: every watched frame can enter it again.
+func (m *Memory) NextEpoch() {
+	m.journal = m.journal[:0]
+	m.epoch++
+	if m.epoch == 0 { // once in 2^32 epochs
+		m.epoch = 1
+		for i := range m.frames {
+			m.frameAt(i).epoch = 0
+		}
+	}
+}
+
+// LastWriter returns who wrote the frame last, 0 if nobody ever did.
+func (m *Memory) LastWriter(pfn PFN) Writer {
+	if f := m.find(pfn); f != nil {
+		return f.writer
+	}
+	return 0
+}
+
+// written returns the frame about to be written by by.
+func (m *Memory) written(pfn PFN, by Writer) *Frame {
+	f := m.Frame(pfn)
+	if f.epoch != m.epoch {
+		m.firstWrite(f, pfn)
+	}
+	f.writer = by
+	return f
+}
+
+// firstWrite notes the first write to a frame in this epoch.
+//
+//go:noinline
+func (m *Memory) firstWrite(f *Frame, pfn PFN) {
+	f.epoch = m.epoch
+	if f.tag&watchedBit != 0 {
+		m.journal = append(m.journal, JournalEntry{PFN: pfn & pfnMask, Tag: f.tag &^ watchedBit})
+	}
+}
+
+func wordOf(pa PA) uint16 { return uint16(pa>>3) & (frameWords - 1) }
+
+// sizeMask covers the low size bytes, size being 1 to 8.
+func sizeMask(size uint8) uint64 { return ^uint64(0) >> ((8 - size) * 8 & 63) }

@@ -1,0 +1,280 @@
+package mmu
+
+import (
+	"errors"
+	"fmt"
+
+	"ringmap/sim"
+)
+
+// Sync saves, restores or hashes the memory. Frames come in order of their PFN,
+// so that the bytes depend on contents and history only. Frames that read as new
+// are left out. After a restore nobody shares versions until contents are copied
+// again; bytes still compare equal.
+func (m *Memory) Sync(c *sim.Codec) {
+	c.Tag("memory")
+	if c.Loading() {
+		*m = *NewMemory()
+		m.syncRanges(c, 0)
+		m.load(c)
+		return
+	}
+	var ranges, frames int
+	m.eachChunk(func(_ PFN, k *chunk) {
+		if k.watched {
+			ranges++
+		}
+		m.eachFrame(k, func(_ uint16, f *Frame) {
+			if m.stored(k, f) {
+				frames++
+			}
+		})
+	})
+	m.syncRanges(c, ranges)
+	c.Len(&frames)
+	m.eachChunk(func(first PFN, k *chunk) {
+		m.eachFrame(k, func(key uint16, f *Frame) {
+			if m.stored(k, f) {
+				pfn := first + PFN(key)
+				sim.Uint(c, &pfn)
+				m.syncFrame(c, f)
+			}
+		})
+	})
+	m.syncJournal(c)
+}
+
+// stored reports whether a frame of a chunk must be saved.
+func (m *Memory) stored(k *chunk, f *Frame) bool {
+	if k.watched { // a new frame would be watched with the tag of its place
+		return f.kind != filled || f.base != 0 || f.n != 0 || f.writer != 0
+	}
+	return !f.blank()
+}
+
+// syncRanges codes the chunks that are watched whole.
+func (m *Memory) syncRanges(c *sim.Codec, n int) {
+	c.Len(&n)
+	if c.Loading() {
+		for ; n > 0 && c.Err() == nil; n-- {
+			var first PFN
+			sim.Uint(c, &first)
+			k := m.chunk(first)
+			k.watched = true
+			c.U64(&k.tag)
+		}
+		return
+	}
+	m.eachChunk(func(first PFN, k *chunk) {
+		if k.watched {
+			sim.Uint(c, &first)
+			c.U64(&k.tag)
+		}
+	})
+}
+
+func (m *Memory) load(c *sim.Codec) {
+	var n int
+	c.Len(&n)
+	for ; n > 0 && c.Err() == nil; n-- {
+		var pfn PFN
+		sim.Uint(c, &pfn)
+		m.syncFrame(c, m.Frame(pfn))
+	}
+	m.syncJournal(c)
+}
+
+var errFrame = errors.New("mmu: impossible contents of a frame")
+
+func (m *Memory) syncFrame(c *sim.Codec, f *Frame) {
+	kind := f.kind
+	if kind == sharedVersion {
+		kind = ownVersion // sharing is an economy, not state
+	}
+	sim.Uint(c, &kind)
+	sim.Uint(c, &f.writer)
+	c.U64(&f.tag)
+	if kind > ownVersion {
+		c.Fail(errFrame)
+		return
+	}
+	if kind == ownVersion {
+		if c.Loading() {
+			f.base = m.versions.alloc()
+			f.kind = kind
+		}
+		b := m.versions.blocks[f.base]
+		for i := range b {
+			c.U64(&b[i])
+		}
+		return
+	}
+	f.kind = kind
+	c.U64(&f.base)
+	c.U8(&f.n)
+	if f.n > patches {
+		c.Fail(errFrame)
+		f.n = 0
+	}
+	for i := range f.n {
+		c.U16(&f.index[i])
+		c.U64(&f.value[i])
+		if f.index[i] >= frameWords {
+			c.Fail(errFrame)
+			f.index[i] = 0
+		}
+	}
+}
+
+// syncJournal codes the journal, and with it which frames are in it.
+func (m *Memory) syncJournal(c *sim.Codec) {
+	sim.Slice(c, &m.journal, func(c *sim.Codec, e *JournalEntry) {
+		sim.Uint(c, &e.PFN)
+		c.U64(&e.Tag)
+	})
+	if c.Loading() && c.Err() == nil {
+		for _, e := range m.journal {
+			if f := m.Frame(e.PFN); f.tag == e.Tag|watchedBit {
+				f.epoch = m.epoch
+			}
+		}
+	}
+}
+
+// reindex rebuilds what a Domain derives from its spaces.
+func (d *Domain) reindex(c *sim.Codec) {
+	d.ids, d.byVMID = map[Space]SpaceID{}, nil
+	if d.next == 0 || d.next > spaceNumbers || uint64(len(d.gone)) <= uint64(d.next-1)>>6 {
+		c.Fail(fmt.Errorf("mmu: impossible numbering of address spaces"))
+		d.spaces = nil
+		return
+	}
+	for id, s := range d.spaces {
+		if s.number == 0 || s.number >= d.next {
+			c.Fail(fmt.Errorf("mmu: address space number %d of %d", s.number, d.next))
+			d.spaces = nil
+			return
+		}
+		d.index(SpaceID(id))
+	}
+}
+
+// sync codes a TLB of a domain whose spaces are known: the entries still alive,
+// each with its place.
+func (t *TLB) sync(c *sim.Codec, m *Memory) {
+	c.Tag("tlb")
+	c.U64(&t.Stats.L1Hits)
+	c.U64(&t.Stats.L2Hits)
+	c.U64(&t.Stats.Misses)
+	c.U64(&t.Stats.Loads)
+	c.U64(&t.Stats.Invalid)
+	used := t.main.entries != nil
+	c.Bool(&used)
+	if c.Loading() {
+		*t = TLB{Stats: t.Stats, domain: t.domain, spec: t.spec}
+	}
+	if !used || c.Err() != nil {
+		return
+	}
+	t.allocate()
+	t.main.sync(c, t.domain, m.leafFrame)
+	t.walk.sync(c, t.domain, m.tableFrame)
+	n := len(t.first)
+	for i := range n {
+		word := t.first[i]
+		for way := range t.l1Ways { // numbers of dead entries are as good as none
+			if e := uint16(word >> (way * 16)); int(e) >= len(t.main.entries) || !t.main.alive(int(e), t.domain) {
+				word &^= 0xffff << (way * 16)
+			}
+		}
+		word &= 1<<(t.l1Ways*16) - 1
+		c.U64(&word)
+		if c.Loading() {
+			t.first[i] = t.checked(c, word)
+		}
+	}
+}
+
+// checked refuses numbers of entries that do not exist.
+func (t *TLB) checked(c *sim.Codec, word uint64) uint64 {
+	for at := uint(0); at < 64; at += 16 {
+		if int(uint16(word>>at)) >= len(t.main.entries) {
+			c.Fail(fmt.Errorf("mmu: TLB entry %d of %d", uint16(word>>at), len(t.main.entries)-1))
+			return 0
+		}
+	}
+	return word
+}
+
+func (w *ways) alive(i int, d *Domain) bool {
+	tag := w.entries[i].tag
+	return tag != 0 && !d.retired(tag>>tagSpace)
+}
+
+// sync codes the entries alive, each with its place. frame finds the frame that
+// an entry holds.
+func (w *ways) sync(c *sim.Codec, d *Domain, frame func(*Entry) *Frame) {
+	n := 0
+	for i := range w.entries {
+		if w.alive(i, d) {
+			n++
+		}
+	}
+	c.Len(&n)
+	if c.Loading() {
+		for ; n > 0 && c.Err() == nil; n-- {
+			w.load(c, d, frame)
+		}
+		return
+	}
+	for i := range w.entries {
+		if w.alive(i, d) {
+			at := uint32(i)
+			c.U32(&at)
+			c.U64(&w.entries[i].tag)
+			c.U64(&w.entries[i].out)
+		}
+	}
+}
+
+var errEntry = errors.New("mmu: TLB entry in an impossible place")
+
+// load restores one entry.
+func (w *ways) load(c *sim.Codec, d *Domain, frame func(*Entry) *Frame) {
+	var at uint32
+	var e Entry
+	c.U32(&at)
+	c.U64(&e.tag)
+	c.U64(&e.out)
+	if c.Err() != nil {
+		return
+	}
+	if len(w.entries) == 0 || e.tag == 0 || e.tag>>tagSpace >= uint64(d.next) {
+		c.Fail(errEntry)
+		return
+	}
+	set, base := w.set(e.tag & (1<<tagClass - 1))
+	if i := int(at) - base; i < 0 || i >= len(set) || set[i].tag != 0 {
+		c.Fail(errEntry)
+		return
+	}
+	e.frame = frame(&e)
+	w.place(int(at), e)
+}
+
+// leafFrame is the frame of a TLB entry that maps one, tableFrame of an entry of
+// the walk cache whose table is one.
+func (m *Memory) leafFrame(e *Entry) *Frame {
+	if e.tag>>tagClass&(classes-1) != uint64(leafClass[FrameShift]) {
+		return nil
+	}
+	return m.Frame(e.PA(IPA(e.tag & (1<<tagClass - 1) << FrameShift)).PFN())
+}
+
+func (m *Memory) tableFrame(e *Entry) *Frame {
+	switch tableSizes[e.tag>>tagClass&(classes-1)] {
+	case 21, 30, 39: // of the 4 KiB granule
+		return m.Frame(PA(e.out).PFN())
+	}
+	return nil
+}

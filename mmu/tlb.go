@@ -1,0 +1,350 @@
+package mmu
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// TLB is a core's unified second-level TLB with a small first level before it
+// and a walk cache behind it.
+//
+//	access ─► L1 (names entries of L2) ─► L2 ─► walk cache ─► descriptors
+//
+// It caches translations with their permissions: an entry stays as it was
+// filled, whatever happens to the descriptor, until a TLBI, an eviction or the
+// retirement of its space removes it. L1 is inclusive: its slots point at
+// entries of L2 and count as long as the tag there still matches, so that
+// removing an entry from L2 removes it everywhere.
+type TLB struct {
+	Stats  TLBStats
+	domain *Domain
+	main   ways
+	first  []uint64 // L1: per set up to 4 entry numbers of 16 bits, most recent lowest
+	mask   uint64   // L1 sets - 1
+	l1Ways uint
+	walk   ways
+	spec   TLBSpec
+}
+
+// TLBStats counts what a core's translations found.
+type TLBStats struct {
+	L1Hits  uint64
+	L2Hits  uint64
+	Misses  uint64
+	Loads   uint64 // descriptors that the walker read
+	Invalid uint64 // entries removed by TLBIs that named their address
+}
+
+// TLBSpec is the shape of a TLB. Sets (entries / ways) are powers of two.
+type TLBSpec struct {
+	Entries, Ways         int // unified second level, 1 to 16 ways
+	L1Entries, L1Ways     int // first level, 0 entries = none, up to 4 ways
+	WalkEntries, WalkWays int // walk cache of table descriptors, 0 = none
+}
+
+// NeoverseN1 is the reference host's: 48 and 1280 entries (Chips and Cheese,
+// "Deep Diving Neoverse N1"). Arm does not publish the ways of the first level,
+// which is fully associative, nor the walk cache: they are this model's.
+var NeoverseN1 = TLBSpec{Entries: 1280, Ways: 5, L1Entries: 48, L1Ways: 3, WalkEntries: 64, WalkWays: 4}
+
+// Validate reports what is impossible about a TLB.
+func (s TLBSpec) Validate() error {
+	check := func(name string, entries, ways, most int) error {
+		if ways < 1 || ways > most {
+			return fmt.Errorf("mmu: %s of %d ways: use 1 to %d", name, ways, most)
+		}
+		if sets := entries / ways; entries%ways != 0 || sets < 1 || sets&(sets-1) != 0 || entries > 1<<15 {
+			return fmt.Errorf("mmu: %s of %d entries in %d ways: entries / ways must be a power of two and entries at most %d",
+				name, entries, ways, 1<<15)
+		}
+		return nil
+	}
+	if err := check("TLB", s.Entries, s.Ways, 16); err != nil {
+		return err
+	}
+	if s.L1Entries != 0 {
+		if err := check("first-level TLB", s.L1Entries, s.L1Ways, 4); err != nil {
+			return err
+		}
+	}
+	if s.WalkEntries != 0 {
+		return check("walk cache", s.WalkEntries, s.WalkWays, 16)
+	}
+	return nil
+}
+
+// Entry is a cached translation, or in the walk cache a cached table descriptor.
+//
+// The tag is the space's current number (24 bits), a class (3: the mapping's
+// size, or a table's level) and the address without its offset (37); 0 is
+// empty. out is output minus input address, its low bits holding the flags.
+type Entry struct {
+	tag   uint64
+	out   uint64
+	frame *Frame // where the whole mapping is one frame
+}
+
+const (
+	entryRead  = 1 << AccessRead
+	entryWrite = 1 << AccessWrite
+	entryFetch = 1 << AccessFetch
+	entryUsed  = 1 << 3 // since the set's other entries were last forgotten
+	entryLevel = 4      // 2 bits: the leaf's level
+	entryFlags = FrameSize - 1
+
+	tagClass = 37 // bit of the tag's class
+	tagSpace = 40 // bit of the tag's space number
+)
+
+// Allows reports whether the entry permits the access.
+func (e *Entry) Allows(a Access) bool { return e.out>>a&1 != 0 }
+
+// PA translates an address that the entry maps.
+func (e *Entry) PA(ipa IPA) PA { return PA(uint64(ipa) + e.out&^entryFlags) }
+
+// Frame returns the frame of an entry that maps just one, otherwise nil.
+func (e *Entry) Frame() *Frame { return e.frame }
+
+// Level is the leaf's level.
+func (e *Entry) Level() int8 { return int8(e.out >> entryLevel & 3) }
+
+// classes is how many sizes a tag can tell apart.
+const classes = 8
+
+// sizes is what the classes of an array's tags mean: log2 of the bytes covered.
+type sizes [classes]uint8
+
+var (
+	leafSizes  = sizes{12, 14, 16, 21, 25, 29, 30, 63} // pages and blocks
+	tableSizes = sizes{21, 25, 29, 30, 36, 39, 42, 47} // entries of tables above level 3
+	leafClass  = leafSizes.classes()
+	tableClass = tableSizes.classes()
+)
+
+// classes is the inverse: the class of each size.
+func (s sizes) classes() (of [64]uint8) {
+	for class, shift := range s {
+		of[shift] = uint8(class)
+	}
+	return of
+}
+
+// Found says where a lookup hit.
+type Found uint8
+
+const (
+	Miss Found = iota
+	HitL1
+	HitL2
+)
+
+// Lookup returns the entry that maps ipa in a space. The access is not checked:
+// a TLB hit without permission is a permission fault, not a miss.
+func (t *TLB) Lookup(space SpaceID, ipa IPA) (*Entry, Found) {
+	number := t.domain.tag(space)
+	for left := t.main.present; left != 0; left &= left - 1 {
+		class := bits.TrailingZeros8(left)
+		page := uint64(ipa) >> (leafSizes[class&(classes-1)] & 63)
+		tag := number | uint64(class)<<tagClass | page
+		if e := t.lookupFirst(tag, page); e != nil {
+			t.Stats.L1Hits++
+			return e, HitL1
+		}
+		if i := t.main.find(tag, page); i != 0 {
+			t.Stats.L2Hits++
+			t.promote(i, page)
+			return &t.main.entries[i], HitL2
+		}
+	}
+	t.Stats.Misses++
+	return nil, Miss
+}
+
+// lookupFirst looks in L1 and makes what it finds the most recent of its set.
+func (t *TLB) lookupFirst(tag, page uint64) *Entry {
+	if len(t.first) == 0 {
+		return nil
+	}
+	set := &t.first[page&t.mask]
+	word := *set
+	for at := uint(0); at < t.l1Ways*16; at += 16 {
+		e := &t.main.entries[uint16(word>>at)]
+		if e.tag == tag {
+			e.out |= entryUsed
+			if at != 0 {
+				*set = moveToFront(word, at)
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// promote makes entry i of L2 the most recent of its L1 set.
+func (t *TLB) promote(i int, page uint64) {
+	if len(t.first) != 0 {
+		set := &t.first[page&t.mask]
+		*set = *set<<16 | uint64(i)
+	}
+}
+
+// moveToFront moves the number at bit at to bit 0 and those below it up.
+func moveToFront(word uint64, at uint) uint64 {
+	below := uint64(1)<<at - 1
+	return word&^(below<<16|0xffff) | word&below<<16 | word>>at&0xffff
+}
+
+// fill puts a translation into the TLB.
+func (t *TLB) fill(space SpaceID, ipa IPA, shift uint, out uint64, f *Frame) *Entry {
+	class := leafClass[shift]
+	page := uint64(ipa) >> shift
+	i := t.main.insert(t.domain, page, Entry{t.domain.tag(space) | uint64(class)<<tagClass | page, out | entryUsed, f})
+	t.promote(i, page)
+	return &t.main.entries[i]
+}
+
+// allocate makes the arrays at the first fill: an idle core costs nothing.
+func (t *TLB) allocate() {
+	if t.main.entries == nil {
+		t.main = newWays(t.spec.Entries, t.spec.Ways, &leafSizes)
+		t.walk = newWays(t.spec.WalkEntries, t.spec.WalkWays, &tableSizes)
+		if t.spec.L1Entries != 0 {
+			sets := t.spec.L1Entries / t.spec.L1Ways
+			t.first, t.mask, t.l1Ways = make([]uint64, sets), uint64(sets-1), uint(t.spec.L1Ways)
+		}
+	}
+}
+
+// invalidateIPA removes every entry that maps ipa in a space, and the cached
+// tables on the way to it.
+func (t *TLB) invalidateIPA(space SpaceID, ipa IPA) {
+	number := t.domain.tag(space)
+	t.Stats.Invalid += t.main.invalidate(number, ipa)
+	t.walk.invalidate(number, ipa)
+}
+
+// invalidateSpaces removes the entries of some spaces from this TLB alone.
+func (t *TLB) invalidateSpaces(ids []SpaceID) {
+	for _, id := range ids {
+		t.main.invalidateAll(t.domain.tag(id))
+		t.walk.invalidateAll(t.domain.tag(id))
+	}
+}
+
+// ways is a set-associative array of entries. Entry 0 is nobody's, so that 0 can
+// mean none. The victim of a full set is its first entry not used since all of
+// them had been: bit-PLRU.
+type ways struct {
+	entries []Entry
+	mask    uint64 // sets - 1
+	n       int    // ways
+	sizes   *sizes
+	present uint8 // classes with an entry
+	count   [classes]uint32
+}
+
+func newWays(entries, n int, s *sizes) ways {
+	if entries == 0 {
+		return ways{}
+	}
+	return ways{entries: make([]Entry, entries+1), mask: uint64(entries/n - 1), n: n, sizes: s}
+}
+
+// set returns the entries of a set and the number of the first one.
+func (w *ways) set(page uint64) ([]Entry, int) {
+	base := 1 + int(page&w.mask)*w.n
+	return w.entries[base : base+w.n], base
+}
+
+// find returns the number of the entry with the tag, 0 if there is none, and
+// marks it used.
+func (w *ways) find(tag, page uint64) int {
+	if len(w.entries) == 0 {
+		return 0
+	}
+	set, base := w.set(page)
+	for i := range set {
+		if set[i].tag == tag {
+			set[i].out |= entryUsed
+			return base + i
+		}
+	}
+	return 0
+}
+
+// insert puts an entry in the place of the set's victim and returns its number.
+func (w *ways) insert(d *Domain, page uint64, e Entry) int {
+	i := w.victim(d, page)
+	w.remove(i)
+	w.place(i, e)
+	return i
+}
+
+func (w *ways) place(i int, e Entry) {
+	class := e.tag >> tagClass & (classes - 1)
+	w.count[class]++
+	w.present |= 1 << class
+	w.entries[i] = e
+}
+
+func (w *ways) remove(i int) {
+	e := &w.entries[i]
+	if e.tag == 0 {
+		return
+	}
+	class := e.tag >> tagClass & (classes - 1)
+	if w.count[class]--; w.count[class] == 0 {
+		w.present &^= 1 << class
+	}
+	*e = Entry{}
+}
+
+// victim returns the number of the entry that a fill of the set replaces.
+func (w *ways) victim(d *Domain, page uint64) int {
+	set, base := w.set(page)
+	unused := -1
+	for i := range set {
+		e := &set[i]
+		if e.tag == 0 || d.retired(e.tag>>tagSpace) {
+			return base + i
+		}
+		if unused < 0 && e.out&entryUsed == 0 {
+			unused = i
+		}
+	}
+	if unused < 0 {
+		for i := range set {
+			set[i].out &^= entryUsed
+		}
+		unused = 0
+	}
+	return base + unused
+}
+
+// invalidate removes the entries of a space that cover ipa and counts them.
+func (w *ways) invalidate(number uint64, ipa IPA) (n uint64) {
+	for left := w.present; left != 0; left &= left - 1 {
+		class := bits.TrailingZeros8(left)
+		page := uint64(ipa) >> w.sizes[class]
+		if i := w.find(number|uint64(class)<<tagClass|page, page); i != 0 {
+			w.remove(i)
+			n++
+		}
+	}
+	return n
+}
+
+// invalidateAll removes the entries of a space.
+func (w *ways) invalidateAll(number uint64) {
+	for i := range w.entries {
+		if t := w.entries[i].tag; t != 0 && t>>tagSpace == number>>tagSpace {
+			w.remove(i)
+		}
+	}
+}
+
+// clear empties the array.
+func (w *ways) clear() {
+	clear(w.entries)
+	w.present, w.count = 0, [classes]uint32{}
+}
