@@ -1,40 +1,106 @@
 package kvmcore
 
 import (
+	"slices"
+
 	"ringmap/cpu"
 	"ringmap/mmu"
 )
 
-// HostSpec describes a modelled host. It is validated by whoever reads it from
-// a user (bench); NewHost takes it as right.
+// HostSpec describes a modelled host. Whoever reads it from a user (bench)
+// validates it; NewHost takes it as right.
 type HostSpec struct {
 	Kernel  Kernel
-	Profile *Profile    // nil = no costs at all: everything takes zero cycles
-	Page    mmu.Granule // host page size, 0 = 4 KiB
-	Cores   int
-	TLB     mmu.TLBSpec // zero value = cpu's default
+	Profile *Profile    // nil = software costs nothing: for callers without time
+	Page    mmu.Granule // host page size; 0 = 4 KiB
+	Cores   int         // 0 = 1
+	TLB     mmu.TLBSpec // zero value = the profile's
 }
 
-// NewHost builds a machine that has just booted, with an empty VMM process.
+// NewHost builds a machine that has just booted, with a VMM process that maps
+// nothing yet.
 func NewHost(spec HostSpec) *Host {
-	return nil
+	if spec.Page == 0 {
+		spec.Page = mmu.Granule4K
+	}
+	h := &Host{
+		Machine: cpu.NewMachine(machineSpec(spec)),
+		Kernel:  spec.Kernel, Profile: spec.Profile, Page: spec.Page,
+		Warned: map[string]bool{},
+	}
+	h.Memory = NewHostMemory(h)
+	h.boot = h.NewThread(h.Machine.Cores[0], "ioctl")
+	return h
 }
 
-// CreateVM is KVM_CREATE_VM with the default type: 40 bits of IPA.
+// CreateVM is KVM_CREATE_VM with the default type: IPABits of guest addresses.
 func (h *Host) CreateVM() *VM {
-	return nil
+	h.vmids++
+	vm := &VM{Host: h, VMID: h.vmids}
+	vm.Stage2 = mmu.NewStage2(h.Machine.Mem, h.Machine.Alloc, h.Page, IPABits, vm.VMID)
+	h.VMs = append(h.VMs, vm)
+	return vm
 }
 
-// Destroy closes the VM's last fd. The process's memory stays.
-func (vm *VM) Destroy() {}
+// Destroy is the release of the VM's last descriptor: kvm_destroy_vm. The
+// memory of the VMM's process stays and may back the next VM.
+func (vm *VM) Destroy() {
+	h := vm.Host
+	for _, v := range vm.VCPUs {
+		h.freeRing(&v.Ring)
+	}
+	for _, s := range vm.Slots.All() {
+		h.freeBitmap(&s.Bitmap)
+	}
+	h.Machine.Domain.InvalidateVMID(vm.VMID)
+	vm.Stage2.Destroy(h.Machine.Mem)
+	h.VMs = slices.DeleteFunc(h.VMs, func(other *VM) bool { return other == vm })
+	vm.VCPUs, vm.Slots, vm.Devices, vm.vgic = nil, SlotTable{}, nil, nil
+}
 
-// CreateVCPU is KVM_CREATE_VCPU: EINVAL for an id that is too large, EEXIST for
-// one in use, ENOMEM when the ring does not fit.
+// CreateVCPU is KVM_CREATE_VCPU, with the thread of the VMM that runs the vCPU:
+// on core Index modulo their number. EINVAL for an id that is too large, EEXIST
+// for one in use, ENOMEM when its ring finds no memory.
 func (vm *VM) CreateVCPU(id uint64) (*VCPU, Errno) {
-	return nil, EINVAL
+	if id >= MaxVCPUs {
+		return nil, EINVAL
+	}
+	for _, v := range vm.VCPUs {
+		if uint64(v.ID) == id {
+			return nil, EEXIST
+		}
+	}
+	h := vm.Host
+	ring, ok := h.newRing(vm.RingSize)
+	if !ok {
+		return nil, ENOMEM
+	}
+	v := &VCPU{VM: vm, ID: uint32(id), Index: len(vm.VCPUs), Ring: ring}
+	v.initRun(h.NewThread(h.Machine.Cores[v.Index%len(h.Machine.Cores)], "vcpu"))
+	vm.VCPUs = append(vm.VCPUs, v)
+	return v, OK
+}
+
+// invalidate removes what stage-2 tables say of a range of the process's memory:
+// the MMU notifier, kvm_unmap_gfn_range. The caller pays for it.
+func (h *Host) invalidate(start mmu.HVA, size uint64) {
+	for _, vm := range h.VMs {
+		for _, s := range vm.Slots.All() {
+			from := max(start, s.HVA)
+			to := min(start+mmu.HVA(size), s.HVA+mmu.HVA(s.Pages<<h.Page.Shift()))
+			if from < to {
+				vm.unmap(s.Base+mmu.GFN((from-s.HVA)>>h.Page.Shift()), uint64(to-from)>>h.Page.Shift())
+			}
+		}
+	}
+}
+
+// unmap removes guest frames from stage 2 and from all TLBs, in no time.
+func (vm *VM) unmap(base mmu.GFN, pages uint64) {
+	var b mmu.Block
+	p := vm.Stage2.Unmap(base, pages)
+	mmu.RunNow(vm.Host.Machine.Mem, vm.Host.Machine.Domain, &b, &p)
 }
 
 // kernelThread is the thread on which calls without time run.
 func (h *Host) kernelThread() *Thread { return h.boot }
-
-var _ = cpu.Spec{}

@@ -48,13 +48,13 @@ const (
 // Populated memory behaves as if it were present: a read of it gives a writable
 // page of its own. Fresh memory reads as the shared zero page until it is written.
 type HostMemory struct {
+	host     *Host // whose stage-2 tables follow the address space
 	mem      *mmu.Memory
 	alloc    *mmu.Allocator
 	page     mmu.Granule
 	zero     mmu.PFN // the shared zero page
 	next     mmu.HVA
 	mappings []*mapping // ascending start
-	last     int        // index of the mapping found last
 }
 
 // HostPage is the answer of a fault in the process: what KVM learns from
@@ -94,35 +94,192 @@ func unitAt(p mmu.PFN) unitState  { return unitState(p)<<1 | 1 }
 func (u unitState) present() bool { return u&1 != 0 }
 func (u unitState) pfn() mmu.PFN  { return mmu.PFN(u >> 1) }
 
-// NewHostMemory makes an empty address space of a host with that page size.
-func NewHostMemory(mem *mmu.Memory, alloc *mmu.Allocator, page mmu.Granule) *HostMemory {
-	return &HostMemory{mem: mem, alloc: alloc, page: page, next: mmapBase}
+// NewHostMemory makes the empty address space of a process on the host.
+func NewHostMemory(h *Host) *HostMemory {
+	m := &HostMemory{host: h, mem: h.Machine.Mem, alloc: h.Machine.Alloc, page: h.Page, next: mmapBase}
+	m.zero = m.alloc.Alloc(h.Page.Shift() - mmu.FrameShift)
+	return m
 }
 
 // Map adds an anonymous mapping of size bytes, rounded up to pages of the
-// backing and aligned to them, and returns its address.
+// backing and aligned to them, and returns its address. A size of 0, or one
+// beyond the user address range, is a programming error.
 func (h *HostMemory) Map(size uint64, b Backing, populated bool) mmu.HVA {
-	return 0
+	align := uint64(1) << h.unitShift(b)
+	m := &mapping{
+		start: mmu.HVA(roundUp(uint64(h.next), align)), size: roundUp(size, h.page.Size()),
+		backing: b, populated: populated, unit: h.unitShift(b),
+	}
+	if b != BackingTHP { // hugetlb hands out whole blocks; a THP tail is made of pages
+		m.size = roundUp(size, align)
+	}
+	if size == 0 || !userRange(m.start, m.size) {
+		panic("kvmcore: mapping of impossible size")
+	}
+	h.next = m.end() + mmu.HVA(h.page.Size()) // a guard page between any two
+	h.mappings = append(h.mappings, m)
+	return m.start
 }
 
-// Fault resolves a page of the process as a page fault does, allocating what is
-// missing. EFAULT where nothing is mapped.
+// unitShift is log2 of what the backing hands out at once.
+func (h *HostMemory) unitShift(b Backing) uint {
+	switch {
+	case b == Backing4K:
+		return h.page.Shift()
+	case b == BackingHugetlb1G && h.page == mmu.Granule4K:
+		return 30
+	}
+	return blockShift(h.page)
+}
+
+// Fault resolves a page of the process as a page fault does, assigning frames
+// that are missing. EFAULT where nothing is mapped, ENOMEM when the machine has no frame left.
 func (h *HostMemory) Fault(hva mmu.HVA, write bool) (HostPage, Errno) {
-	return HostPage{}, EFAULT
+	m := h.find(hva)
+	if m == nil {
+		return HostPage{}, EFAULT
+	}
+	u := m.unitOf(hva, h.page)
+	state := *u.state
+	if !write && !state.present() && !m.populated && m.backing <= BackingTHP {
+		// do_anonymous_page: a read of fresh memory maps the shared zero page.
+		*u.state = unitZero
+		return HostPage{PFN: h.zero, Block: h.page.Size()}, OK
+	}
+	if !state.present() {
+		*u.state = unitAt(h.assign(u))
+	}
+	p := HostPage{
+		PFN:   u.state.pfn() + mmu.PFN(uint64(hva-u.start)&^(h.page.Size()-1)>>mmu.FrameShift),
+		Block: 1 << u.shift, Writable: true, Replaced: state == unitZero,
+	}
+	if p.Replaced { // wp_page_copy: the MMU notifier drops the zero page from every stage 2
+		h.host.invalidate(u.start, p.Block)
+	}
+	return p, OK
+}
+
+// assign gives a unit its frames and has writes to them journalled.
+func (h *HostMemory) assign(u unit) mmu.PFN {
+	frames := uint64(1) << (u.shift - mmu.FrameShift)
+	pfn := h.alloc.Alloc(u.shift - mmu.FrameShift)
+	if pfn != mmu.NoFrame {
+		h.mem.WatchRange(pfn, frames, uint64(u.start)>>mmu.FrameShift)
+	}
+	return pfn
 }
 
 // Read copies the process's memory at hva into p: EFAULT where nothing is mapped.
-func (h *HostMemory) Read(hva mmu.HVA, p []byte) Errno { return EFAULT }
+func (h *HostMemory) Read(hva mmu.HVA, p []byte) Errno {
+	for len(p) > 0 {
+		u, n := h.piece(hva, uint64(len(p)))
+		switch {
+		case n == 0:
+			return EFAULT
+		case u.state().present():
+			h.mem.Read(u.pa(hva), p[:n])
+		default:
+			clear(p[:n])
+		}
+		p, hva = p[n:], hva+mmu.HVA(n)
+	}
+	return OK
+}
 
 // Write copies p to hva: the VMM's own store, or copy_to_user on its behalf.
-func (h *HostMemory) Write(hva mmu.HVA, p []byte, by mmu.Writer) Errno { return EFAULT }
+// EFAULT where nothing is mapped, with what lies before written.
+func (h *HostMemory) Write(hva mmu.HVA, p []byte, by mmu.Writer) Errno {
+	for len(p) > 0 {
+		_, n := h.piece(hva, uint64(len(p)))
+		if n == 0 {
+			return EFAULT
+		}
+		if _, e := h.Fault(hva, true); e != OK {
+			return e
+		}
+		u, _ := h.piece(hva, n)
+		h.mem.Write(u.pa(hva), p[:n], by)
+		p, hva = p[n:], hva+mmu.HVA(n)
+	}
+	return OK
+}
 
-// Fill stores n bytes of value b at hva.
-func (h *HostMemory) Fill(hva mmu.HVA, n uint64, b byte, by mmu.Writer) Errno { return EFAULT }
+// Fill stores n bytes of value b at hva, as Write does.
+func (h *HostMemory) Fill(hva mmu.HVA, n uint64, b byte, by mmu.Writer) Errno {
+	for n > 0 {
+		_, k := h.piece(hva, n)
+		if k == 0 {
+			return EFAULT
+		}
+		if _, e := h.Fault(hva, true); e != OK {
+			return e
+		}
+		u, _ := h.piece(hva, k)
+		h.mem.Fill(u.pa(hva), k, b, by)
+		n, hva = n-k, hva+mmu.HVA(k)
+	}
+	return OK
+}
 
 // PFN returns the content frame that holds hva, false when none is assigned yet
-// (the memory there reads as zero).
-func (h *HostMemory) PFN(hva mmu.HVA) (mmu.PFN, bool) { return 0, false }
+// (the memory there reads as zero) or nothing is mapped.
+func (h *HostMemory) PFN(hva mmu.HVA) (mmu.PFN, bool) {
+	u, n := h.piece(hva, 1)
+	if n == 0 || !u.state().present() {
+		return 0, false
+	}
+	return u.pa(hva).PFN(), true
+}
+
+// unit is one entry of a unit table with the addresses it backs.
+type unit struct {
+	table *unitTable
+	index uint64
+	start mmu.HVA
+	shift uint
+}
+
+func (u unit) pa(hva mmu.HVA) mmu.PA { return u.state().pfn().PA() + mmu.PA(hva-u.start) }
+
+func (u unit) state() unitState {
+	if d := u.index / unitsPerDir; d < uint64(len(u.table.dirs)) && u.table.dirs[d] != nil {
+		return u.table.dirs[d][u.index%unitsPerDir]
+	}
+	return 0
+}
+
+// set stores the unit's state, making its directory.
+func (u unit) set(s unitState) {
+	t, d := u.table, u.index/unitsPerDir
+	for uint64(len(t.dirs)) <= d {
+		t.dirs = append(t.dirs, nil)
+	}
+	if t.dirs[d] == nil {
+		t.dirs[d] = new([unitsPerDir]unitState)
+	}
+	t.dirs[d][u.index%unitsPerDir] = s
+}
+
+// piece returns the unit that holds hva and how many of n bytes lie in it,
+// 0 where nothing is mapped.
+func (h *HostMemory) piece(hva mmu.HVA, n uint64) (unit, uint64) {
+	m := h.find(hva)
+	if m == nil {
+		return unit{}, 0
+	}
+	u := m.unitOf(hva, h.page)
+	return u, min(n, 1<<u.shift-uint64(hva-u.start))
+}
+
+// unitOf returns the unit of the mapping that holds hva.
+func (m *mapping) unitOf(hva mmu.HVA, page mmu.Granule) unit {
+	off, table, shift, base := uint64(hva-m.start), &m.units, m.unit, uint64(0)
+	if whole := m.size >> shift << shift; off >= whole { // only THP has a tail
+		off, base, table, shift = off-whole, whole, &m.tail, page.Shift()
+	}
+	i := off >> shift
+	return unit{table, i, m.start + mmu.HVA(base+i<<shift), shift}
+}
 
 // find returns the mapping that holds hva.
 func (h *HostMemory) find(hva mmu.HVA) *mapping {
@@ -134,6 +291,8 @@ func (h *HostMemory) find(hva mmu.HVA) *mapping {
 }
 
 func (m *mapping) end() mmu.HVA { return m.start + mmu.HVA(m.size) }
+
+func roundUp(n, to uint64) uint64 { return (n + to - 1) &^ (to - 1) }
 
 // blockShift is log2 of the block that one table of pages covers: 2, 32 or 512 MiB.
 func blockShift(page mmu.Granule) uint { return page.Shift() + page.Shift() - 3 }

@@ -31,10 +31,10 @@ type Host struct {
 	Warned map[string]bool // functions that warned once (WARN_ON_ONCE), by name
 	Warns  []string        // the same in order of first warning
 
-	Losses  []Loss   // records that the kernel lost, with their cause
-	Story   *Story   // narration of one watched page, nil when nobody asks
-	Stats   KVMStats // host-wide counters
-	Woken   []*Thread
+	Losses []Loss   // records that the kernel lost, with their cause
+	Story  *Story   // narration of one watched page, nil when nobody asks
+	Stats  KVMStats // host-wide counters
+	Woken  []*Thread
 
 	VMs     []*VM     // that exist, in order of creation
 	threads []*Thread // by Thread.ID
