@@ -11,8 +11,8 @@ import (
 // Causes that the audit itself can tell. All others come from the ledger, in
 // its words.
 const (
-	CauseTooEarly = "collected too early" // changed after the last collection opened
-	CauseVMM      = "VMM's own write"     // userspace wrote and must know it: KVM does not
+	CauseTooEarly = "collected_too_early" // changed after the last collection opened
+	CauseVMM      = "vmm_write"           // userspace wrote it and must know that itself: KVM does not
 	CauseUnknown  = "unknown"             // nobody admits it: a finding about the simulator or the kernel
 )
 

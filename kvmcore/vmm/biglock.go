@@ -8,7 +8,10 @@ import "ringmap/sim"
 type bigLock struct {
 	holder int32 // Thread.ID+1, 0 = free
 	queue  []int32
-	freeAt sim.Cycle // threads behind in time still wait until the last release
+
+	// The last hold, as in kvmcore.Lock: a thread may come to the lock at an
+	// earlier time than the core that has released it.
+	from, until sim.Cycle
 
 	Acquired, Contended uint64
 }
@@ -28,11 +31,12 @@ func (t *thread) lock() outcome {
 		return parked
 	}
 	l.holder = me
-	if core := t.kt.Core; core.Now < l.freeAt {
+	if core := t.kt.Core; l.from <= core.Now && core.Now < l.until {
 		l.Contended++
-		t.Waits[WaitBigLock] += l.freeAt - core.Now
-		core.Now = l.freeAt
+		t.Waits[WaitBigLock] += l.until - core.Now
+		core.Now = l.until
 	}
+	l.from = t.now()
 	t.delay(uint64(t.v.Costs.Lock), causeLock)
 	return finished
 }
@@ -41,7 +45,7 @@ func (t *thread) lock() outcome {
 func (t *thread) unlock() {
 	l := &t.v.big
 	t.delay(uint64(t.v.Costs.Lock), causeLock)
-	l.freeAt = t.now()
+	l.until = t.now()
 	l.holder = 0
 	if len(l.queue) == 0 {
 		return
@@ -49,7 +53,8 @@ func (t *thread) unlock() {
 	l.holder = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	next := t.v.threads[l.holder-1]
-	next.schedule(max(next.now(), l.freeAt))
+	l.from = max(next.now(), l.until)
+	next.schedule(l.from)
 }
 
 func (l *bigLock) sync(c *sim.Codec) {
@@ -57,7 +62,8 @@ func (l *bigLock) sync(c *sim.Codec) {
 	u := uint32(l.holder)
 	c.U32(&u)
 	l.holder = int32(u)
-	sim.Uint(c, &l.freeAt)
+	sim.Uint(c, &l.from)
+	sim.Uint(c, &l.until)
 	c.U64(&l.Acquired)
 	c.U64(&l.Contended)
 }

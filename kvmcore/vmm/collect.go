@@ -175,9 +175,12 @@ func (m *mainThread) enable() outcome {
 	return working
 }
 
-// release lets the vCPUs go and starts the clocks.
+// release lets the vCPUs go and starts the clocks, at one time for all.
 func (m *mainThread) release() {
 	v := m.v
+	for i := range v.vcpus {
+		m.kt.Core.Now = max(m.now(), v.vcpus[i].now())
+	}
 	v.started = m.now()
 	m.end, m.nextRound, m.nextSave = after(v.started, v.Until), after(v.started, v.Period), after(v.started, v.SaveEvery)
 	if v.Track == TrackOff {
@@ -185,8 +188,8 @@ func (m *mainThread) release() {
 	}
 	for i := range v.vcpus {
 		c := &v.vcpus[i]
-		c.why = WaitPaused
-		c.schedule(max(c.now(), m.now()))
+		c.kt.Core.Now = v.started
+		c.schedule(v.started)
 	}
 }
 
