@@ -375,6 +375,9 @@ func (s *ITS) Sync(c *sim.Codec) {
 
 // rebuild derives what Sync leaves out and checks what the rest relies on.
 func (s *ITS) rebuild() error {
+	if q := s.QueueBytes(); (s.CREADR|s.CWRITER)%CommandBytes != 0 || s.CREADR >= q || s.CWRITER >= q {
+		return fmt.Errorf("queue offsets %#x and %#x of %#x bytes", s.CREADR, s.CWRITER, q)
+	}
 	s.events = 0
 	last := -1
 	for _, d := range s.Devices {

@@ -67,3 +67,12 @@ func (w Command) String() string {
 	}
 	return b.String()
 }
+
+// Mask are the bits of the word that belong to a field.
+func (l Layout) Mask() uint64 {
+	m := uint64(0)
+	for _, f := range l.Fields {
+		m |= f.max() << f.Lo
+	}
+	return m
+}

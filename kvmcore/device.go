@@ -1,6 +1,11 @@
 package kvmcore
 
-import "ringmap/sim"
+import (
+	"fmt"
+
+	"ringmap/mmu"
+	"ringmap/sim"
+)
 
 // Names of the devices that CreateDevice knows.
 const (
@@ -20,10 +25,10 @@ const (
 
 // Attributes of GroupAddr.
 const (
-	AddrDist       uint64 = 2 // KVM_VGIC_V3_ADDR_TYPE_DIST
-	AddrRedist     uint64 = 3 // KVM_VGIC_V3_ADDR_TYPE_REDIST
-	AddrITS        uint64 = 4 // KVM_VGIC_ITS_ADDR_TYPE
-	AddrRedistArea uint64 = 5 // KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION
+	AddrDist         uint64 = 2 // KVM_VGIC_V3_ADDR_TYPE_DIST
+	AddrRedist       uint64 = 3 // KVM_VGIC_V3_ADDR_TYPE_REDIST
+	AddrITS          uint64 = 4 // KVM_VGIC_ITS_ADDR_TYPE
+	AddrRedistRegion uint64 = 5 // KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION
 )
 
 // Attributes of GroupCtrl.
@@ -38,32 +43,163 @@ const (
 // CreateDevice is KVM_CREATE_DEVICE: ENODEV for an unknown name. A VM has at
 // most one GICv3 (EEXIST; EBUSY when a vCPU runs or has run) and any number of
 // ITSs, which need no GICv3.
-func (vm *VM) CreateDevice(name string) (Device, Errno) { return nil, ENODEV }
+func (vm *VM) CreateDevice(name string) (Device, Errno) {
+	g := vm.irqchip()
+	switch name {
+	case DeviceVGICv3:
+		if e := g.createV3(); e != OK {
+			return nil, e
+		}
+		d := &VGICv3{g}
+		vm.Devices = append(vm.Devices, d)
+		return d, OK
+	case DeviceITS:
+		d := g.createITS()
+		vm.Devices = append(vm.Devices, d)
+		return d, OK
+	}
+	return nil, ENODEV
+}
 
 // SetAttr is KVM_SET_DEVICE_ATTR on thread t, whose core's clock takes the cost.
-// The Device's own method does the same on a thread without time.
+// The Device's own method does the same on a thread without time. size is the
+// length of the value in bytes; the kernel reads as much as the group wants.
 func (vm *VM) SetAttr(t *Thread, d Device, group uint32, attr uint64, size int, val uint64) Errno {
-	return OK
+	g := vm.irqchip()
+	defer g.on(t)()
+	g.spend(g.cost().Ioctl)
+	return d.SetAttr(group, attr, size, val)
 }
 
 // GetAttr is KVM_GET_DEVICE_ATTR on thread t.
 func (vm *VM) GetAttr(t *Thread, d Device, group uint32, attr uint64, size int) (uint64, Errno) {
-	return 0, OK
+	g := vm.irqchip()
+	defer g.on(t)()
+	g.spend(g.cost().Ioctl)
+	return d.GetAttr(group, attr, size)
 }
-
-// SignalMSI is KVM_SIGNAL_MSI to the doorbell of the ITS that was created last:
-// 1 = delivered, 0 = the guest has not mapped it. Flags: MSIValidDevID.
-func (vm *VM) SignalMSI(devid, eventid, flags uint32) (int64, Errno) { return 0, OK }
-
-// SignalMSIOn is SignalMSI on thread t, whose core's clock takes the cost.
-func (vm *VM) SignalMSIOn(t *Thread, devid, eventid, flags uint32) (int64, Errno) { return 0, OK }
-
-// MSIValidDevID is KVM_MSI_VALID_DEVID.
-const MSIValidDevID uint32 = 1
 
 // Crash returns where the modelled kernel crashed in a device call of this VM,
 // "" if it did not. After a crash nothing of the VM may be used.
-func (vm *VM) Crash() string { return "" }
+func (vm *VM) Crash() string {
+	if vm.vgic == nil {
+		return ""
+	}
+	return vm.vgic.crash
+}
+
+// irqchip is the VM's interrupt controller, which is there from the beginning
+// but does nothing before a device is created.
+func (vm *VM) irqchip() *VGIC {
+	if vm.vgic == nil {
+		vm.vgic = newVGIC(vm)
+	}
+	return vm.vgic
+}
+
+// vcpuRuns tells whether some vCPU is inside KVM_RUN, so that lock_all_vcpus of a
+// device call fails.
+func (vm *VM) vcpuRuns() bool {
+	for _, v := range vm.VCPUs {
+		if v.Thread != nil && v.Thread.VCPU == v {
+			return true
+		}
+	}
+	return false
+}
+
+// vcpuByID finds a vCPU by the id that userspace gave it: kvm_get_vcpu_by_id.
+func (vm *VM) vcpuByID(id uint32) *VCPU {
+	if int(id) < len(vm.VCPUs) && vm.VCPUs[id].ID == id {
+		return vm.VCPUs[id] // ids mostly count from 0
+	}
+	for _, v := range vm.VCPUs {
+		if v.ID == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// affinity is the vCPU's place in the machine: Aff2, Aff1, Aff0 in 8 bits each,
+// as reset_mpidr makes it from the vCPU's id.
+func (v *VCPU) affinity() uint32 {
+	return v.ID&0xf | v.ID>>4&0xff<<8 | v.ID>>12&0xff<<16
+}
+
+// vcpuByAffinity finds a vCPU by Aff2, Aff1, Aff0: kvm_mpidr_to_vcpu.
+func (vm *VM) vcpuByAffinity(aff uint32) *VCPU {
+	for _, v := range vm.VCPUs {
+		if v.affinity() == aff {
+			return v
+		}
+	}
+	return nil
+}
+
+// Kinds of devices in a snapshot.
+const (
+	syncVGICv3 uint8 = 1
+	syncITS    uint8 = 2
+)
 
 // syncDevices saves, restores or hashes all devices of the VM.
-func (vm *VM) syncDevices(c *sim.Codec) {}
+func (vm *VM) syncDevices(c *sim.Codec) {
+	c.Tag("devices")
+	there := vm.vgic != nil
+	c.Bool(&there)
+	if !there {
+		return
+	}
+	g := vm.vgic
+	if c.Loading() {
+		g = newVGIC(vm)
+		vm.vgic, vm.Devices = g, nil
+	}
+	g.sync(c)
+	sim.Slice(c, &vm.Devices, func(c *sim.Codec, d *Device) {
+		var kind uint8
+		switch (*d).(type) {
+		case *VGICv3:
+			kind = syncVGICv3
+		case *VITS:
+			kind = syncITS
+		}
+		c.U8(&kind)
+		if c.Loading() {
+			switch kind {
+			case syncVGICv3:
+				*d = &VGICv3{g}
+			case syncITS:
+				k := newVITS(g)
+				g.itss = append(g.itss, k)
+				*d = k
+			default:
+				c.Fail(fmt.Errorf("device of unknown kind %d", kind))
+				return
+			}
+		}
+		if k, ok := (*d).(*VITS); ok {
+			k.sync(c)
+		}
+	})
+}
+
+// undefined is an address that has not been set: VGIC_ADDR_UNDEF.
+const undefined = ^mmu.IPA(0)
+
+// checkRange are the rules for a frame's address: vgic_check_iorange.
+func (vm *VM) checkRange(old mmu.IPA, addr, align, size uint64) Errno {
+	limit := uint64(1) << vm.Stage2.IPABits
+	switch {
+	case old != undefined:
+		return EEXIST
+	case (addr|size)&(align-1) != 0:
+		return EINVAL
+	case addr+size < addr:
+		return EINVAL
+	case addr >= limit || addr+size > limit:
+		return E2BIG
+	}
+	return OK
+}

@@ -1,0 +1,160 @@
+package kvmcore
+
+import (
+	"fmt"
+	"slices"
+
+	"ringmap/its"
+	"ringmap/mmu"
+	"ringmap/sim"
+)
+
+// MSIValidDevID is KVM_MSI_VALID_DEVID: the MSI names its device.
+const MSIValidDevID uint32 = 1
+
+// doorbell is GITS_TRANSLATER, where a device writes its EventID.
+const doorbell = 0x10040
+
+// SignalMSI is KVM_SIGNAL_MSI to the doorbell of the ITS that was created last:
+// 1 = delivered, 0 = the guest has not mapped it. Flags: MSIValidDevID. Errors:
+// EINVAL without an interrupt controller, for other flags, without the flag or
+// for a doorbell that is none; ENODEV without an ITS; EBUSY while ITS or LPIs
+// are disabled. No guest memory is written.
+func (vm *VM) SignalMSI(devid, eventid, flags uint32) (int64, Errno) {
+	return vm.SignalMSIOn(nil, devid, eventid, flags)
+}
+
+// SignalMSIOn is SignalMSI on thread t, whose core's clock takes the cost.
+func (vm *VM) SignalMSIOn(t *Thread, devid, eventid, flags uint32) (int64, Errno) {
+	g := vm.irqchip()
+	base := undefined - doorbell // nobody's address
+	if n := len(g.itss); n > 0 {
+		base = g.itss[n-1].base
+	}
+	if t != nil {
+		defer g.on(t)()
+	}
+	ret, e := g.signal(base+doorbell, devid, eventid, flags)
+	if e != OK || ret == 0 {
+		g.Stats.MSIDropped++
+	}
+	if e != OK {
+		ret = -1
+	}
+	return ret, e
+}
+
+// signal is kvm_send_userspace_msi and vgic_its_inject_msi.
+func (g *VGIC) signal(addr mmu.IPA, devid, eventid, flags uint32) (int64, Errno) {
+	g.Stats.MSIs++
+	switch {
+	case !g.model || flags&^MSIValidDevID != 0:
+		return 0, EINVAL
+	case !g.hasITS:
+		return 0, ENODEV
+	}
+	k := g.itsAt(addr)
+	if k != nil {
+		if l := k.cached(devid, eventid); l != nil { // needs no VALID_DEVID
+			g.Stats.MSIHits++
+			g.spend(g.cost().MSI)
+			l.Pending = true
+			return 1, OK
+		}
+	}
+	if flags&MSIValidDevID == 0 || k == nil {
+		return 0, EINVAL
+	}
+	g.spend(g.cost().MSI + g.cost().Translate)
+	switch k.trigger(devid, eventid) {
+	case its.None:
+		return 1, OK
+	case its.ErrDisabled:
+		return 0, EBUSY
+	}
+	return 0, OK // the guest blocks it
+}
+
+// itsAt finds the ITS whose frames hold an address.
+func (g *VGIC) itsAt(addr mmu.IPA) *VITS {
+	for _, k := range g.itss {
+		if k.base != undefined && addr-k.base < itsBytes {
+			return k
+		}
+	}
+	return nil
+}
+
+// trigger makes the LPI of a device's event pending and remembers the
+// translation: vgic_its_trigger_msi.
+func (k *VITS) trigger(devid, eventid uint32) its.Error {
+	s := k.state
+	if !s.Enabled {
+		return its.ErrDisabled
+	}
+	l, pe, err := s.Translate(k.machine, devid, eventid)
+	switch {
+	case err != its.None:
+		return err
+	case !k.vgic.redist(k.vgic.vm.VCPUs[pe]).enableLPIs:
+		return its.ErrDisabled
+	}
+	k.cache.add(s.Epoch, devid, eventid, l.INTID)
+	l.Pending = true
+	return its.None
+}
+
+// cached finds the LPI of a translation that was used since the mappings changed.
+func (k *VITS) cached(devid, eventid uint32) *its.LPI {
+	intid, ok := k.cache.find(k.state.Epoch, devid, eventid)
+	if !ok {
+		return nil
+	}
+	return k.vgic.lpis.Get(intid)
+}
+
+// translationCache remembers which LPI a device's event is. Its content ends with
+// the ITS's epoch: vgic_its_invalidate_cache.
+type translationCache struct {
+	epoch uint64
+	lpis  map[uint32]uint32 // DeviceID << EventBits | EventID -> INTID
+}
+
+func (t *translationCache) find(epoch uint64, devid, eventid uint32) (uint32, bool) {
+	if t.epoch != epoch || devid>>its.DeviceBits != 0 || eventid>>its.EventBits != 0 {
+		return 0, false
+	}
+	intid, ok := t.lpis[devid<<its.EventBits|eventid]
+	return intid, ok
+}
+
+func (t *translationCache) add(epoch uint64, devid, eventid, intid uint32) {
+	if t.epoch != epoch || t.lpis == nil {
+		t.epoch, t.lpis = epoch, map[uint32]uint32{}
+	}
+	t.lpis[devid<<its.EventBits|eventid] = intid
+}
+
+// sync saves, restores or hashes the translations, in order of their keys.
+func (t *translationCache) sync(c *sim.Codec) {
+	c.U64(&t.epoch)
+	keys := make([]uint32, 0, len(t.lpis))
+	for key := range t.lpis {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	sim.Slice(c, &keys, func(c *sim.Codec, key *uint32) {
+		intid := t.lpis[*key]
+		c.U32(key)
+		c.U32(&intid)
+		if c.Loading() {
+			if intid < its.FirstLPI {
+				c.Fail(fmt.Errorf("cached translation to INTID %d", intid))
+			}
+			if t.lpis == nil {
+				t.lpis = map[uint32]uint32{}
+			}
+			t.lpis[*key] = intid
+		}
+	})
+}
