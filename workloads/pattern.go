@@ -286,9 +286,7 @@ func (t *patternStream) Fill(dst []kvmcore.GuestAccess) int {
 			n = t.spaced(dst, n, k)
 		} else {
 			t.pages.pick(&t.draws, t.pick[:k], nil)
-			for i, page := range t.pick[:k] {
-				t.access(&dst[n+i], page)
-			}
+			t.accesses(dst[n:n+k], t.pick[:k])
 			n += k
 		}
 	}
@@ -318,6 +316,30 @@ func (t *patternStream) spaced(dst []kvmcore.GuestAccess, n, k int) int {
 	return n
 }
 
+// accesses writes the accesses to pages.
+func (t *patternStream) accesses(dst []kvmcore.GuestAccess, pages []uint64) {
+	if t.words != 0 || t.writes != 100 {
+		for i, page := range pages {
+			t.access(&dst[i], page)
+		}
+		return
+	}
+	// Only stores, all to the first word: access without its choices.
+	value, carry := t.value, t.carry
+	for i, page := range pages {
+		cycles := t.cycles
+		if carry += t.milli; carry >= 1000 {
+			carry -= 1000
+			cycles++
+		}
+		a := &dst[i]
+		a.IPA, a.Value = t.base+mmu.IPA(page<<t.shift), value&t.mask
+		a.Cycles, a.Instr, a.Size, a.Op = cycles, t.instr, t.size, kvmcore.GuestStore
+		value += t.step
+	}
+	t.value, t.carry = value, carry
+}
+
 // access writes the access to a page. A stored value is one that no vCPU of
 // this workload has stored before: value i of vCPU v is i*vcpus + v + 1.
 func (t *patternStream) access(a *kvmcore.GuestAccess, page uint64) {
@@ -331,11 +353,12 @@ func (t *patternStream) access(a *kvmcore.GuestAccess, page uint64) {
 		cycles++
 	}
 	if t.writes != 100 && t.rng.N(100) >= t.writes {
-		*a = kvmcore.GuestAccess{IPA: ipa, Cycles: cycles, Instr: t.instr, Size: t.size, Op: kvmcore.GuestLoad}
-		return
+		a.Value, a.Op = 0, kvmcore.GuestLoad
+	} else {
+		a.Value, a.Op = t.value&t.mask, kvmcore.GuestStore
+		t.value += t.step
 	}
-	*a = kvmcore.GuestAccess{IPA: ipa, Value: t.value & t.mask, Cycles: cycles, Instr: t.instr, Size: t.size, Op: kvmcore.GuestStore}
-	t.value += t.step
+	a.IPA, a.Cycles, a.Instr, a.Size = ipa, cycles, t.instr, t.size
 }
 
 // Sync saves, restores or hashes the stream's state.

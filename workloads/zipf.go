@@ -32,28 +32,50 @@ const (
 type zipfPicker struct {
 	table *zipfTable
 	place permutation
+	again uint64 // numbers drawn for ranks that were dropped
+
+	draws [2 * pickBatch]uint64 // scratch
 }
 
 func (z *zipfPicker) pick(rng *sim.Stream, pages, _ []uint64) {
-	t := z.table
+	alias, buckets := z.table.alias, z.table.buckets
+	draws := z.draws[:2*len(pages)]
+	for i := range draws {
+		draws[i] = rng.Uint64()
+	}
 	for i := range pages {
-		// Which bucket: two numbers out of one draw, the place and the fraction.
-		place, frac := bits.Mul64(rng.Uint64(), uint64(len(t.alias)))
-		slot := t.alias[place]
-		if frac>>aliasBits >= slot>>aliasBits {
-			place = slot & (1<<aliasBits - 1)
-		}
-		b := &t.buckets[place]
+		// Which bucket: two numbers out of one draw, a place and a fraction. The
+		// mask, all ones if the fraction exceeds the chance to stay, spares a
+		// branch that nobody could predict.
+		at, frac := bits.Mul64(draws[2*i], uint64(len(alias)))
+		slot := alias[at]
+		leave := uint64(int64(slot>>aliasBits-frac>>aliasBits-1) >> 63)
+		at ^= (at ^ slot) & leave & (1<<aliasBits - 1)
+		b := &buckets[at]
 		// Which of its ranks: even chances, then thinned to w(rank)/w(first).
-		off, u := bits.Mul64(rng.Uint64(), b.width)
-		for u < b.tangent*off && (u < b.chord*off || !t.keep(b, off, u)) {
-			off, u = bits.Mul64(rng.Uint64(), b.width)
+		off, u := bits.Mul64(draws[2*i+1], b.width)
+		if u < b.tangent*off {
+			off = z.thin(rng.Key, b, off, u)
 		}
-		pages[i] = z.place.of(b.first + off - 1)
+		pages[i] = b.first + off - 1
+	}
+	for i, rank := range pages {
+		pages[i] = z.place.of(rank)
 	}
 }
 
-func (z *zipfPicker) sync(*sim.Codec) {}
+// thin decides about an offset and draws others until one is kept. They come
+// from a stream of their own, so that page i depends on draws 2i and 2i+1.
+func (z *zipfPicker) thin(key uint64, b *zipfBucket, off, u uint64) uint64 {
+	again := sim.Stream{Key: ^key, Counter: z.again}
+	for u < b.tangent*off && (u < b.chord*off || u < z.table.drop(b.first, off)) {
+		off, u = bits.Mul64(again.Uint64(), b.width)
+	}
+	z.again = again.Counter
+	return off
+}
+
+func (z *zipfPicker) sync(c *sim.Codec) { c.U64(&z.again) }
 
 // zipfTable draws ranks 1…n with chances in proportion to rank^-theta, from a
 // few thousand buckets whatever n is: the first ranks have one each, the others
@@ -81,12 +103,8 @@ const (
 	exactRanks  = 1 << 14 // ranks whose chances are summed one by one; beyond, Simpson's rule errs by less than 3e-9
 )
 
-// keep decides exactly where tangent and chord leave it open.
-func (t *zipfTable) keep(b *zipfBucket, off, u uint64) bool {
-	return u >= t.drop(b.first, off)
-}
-
-// drop is 1 - w(first+off)/w(first), of 2^64.
+// drop is 1 - w(first+off)/w(first), of 2^64: it decides where tangent and
+// chord leave it open.
 func (t *zipfTable) drop(first, off uint64) uint64 {
 	m, places := exp2neg(thetaTimes(t.theta, log2(first+off)-log2(first)))
 	return -(m << 1 >> places)
