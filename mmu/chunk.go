@@ -12,7 +12,7 @@ const (
 	slabFrames  = 1024
 	fewFrames   = 7 // so that a chunk is one cache line
 
-	recentFrames = 256
+	recentFrames = 512
 	noFrame      = ^PFN(0)
 )
 
@@ -61,14 +61,20 @@ func (m *Memory) find(pfn PFN) *Frame {
 }
 
 func (m *Memory) makeFrame(pfn PFN) *Frame {
-	c := m.chunk(pfn)
-	key := uint16(pfn & (chunkFrames - 1))
-	f := m.frameOf(c, key)
-	if f == nil {
-		f = m.newFrame(c, key)
-	}
+	f := m.frameOnce(pfn)
 	m.recent[pfn%recentFrames] = recentFrame{pfn, f}
 	return f
+}
+
+// frameOnce is Frame for a caller that keeps the pointer: the recent ones remain
+// those that are looked up again and again, such as page tables and rings.
+func (m *Memory) frameOnce(pfn PFN) *Frame {
+	c := m.chunk(pfn)
+	key := uint16(pfn & (chunkFrames - 1))
+	if f := m.frameOf(c, key); f != nil {
+		return f
+	}
+	return m.newFrame(c, key)
 }
 
 func (m *Memory) findChunk(pfn PFN) *chunk {

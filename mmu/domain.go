@@ -45,7 +45,7 @@ const spaceNumbers = 1 << (64 - tagSpace)
 
 // NewDomain returns a domain without TLBs.
 func NewDomain() *Domain {
-	return &Domain{ids: map[Space]SpaceID{}, next: 1, gone: []uint64{0}}
+	return &Domain{ids: map[Space]SpaceID{}, next: 1, gone: []uint64{1}}
 }
 
 // Add puts a TLB of the given shape into the domain.
@@ -95,6 +95,7 @@ func (d *Domain) number() uint32 {
 			t.walk.clear()
 		}
 		clear(d.gone)
+		d.gone[0] = 1
 		d.next = 1
 		for i := range d.spaces {
 			d.spaces[i].number = d.next
@@ -158,7 +159,6 @@ func (t *TLB) InvalidateVMID(vmid uint16) { t.invalidateSpaces(t.domain.of(vmid)
 func (d *Domain) Sync(c *sim.Codec, m *Memory) {
 	c.Tag("domain")
 	sim.Uint(c, &d.next)
-	sim.Slice(c, &d.gone, func(c *sim.Codec, p *uint64) { c.U64(p) })
 	sim.Slice(c, &d.spaces, func(c *sim.Codec, s *spaceState) {
 		sim.Uint(c, &s.Regime)
 		c.U16(&s.VMID)

@@ -43,15 +43,10 @@ func (f *Frame) watch(tag uint64) {
 	}
 }
 
-// blank reports whether the frame holds nothing that a new one would not.
-func (f *Frame) blank() bool {
-	return f.kind == filled && f.base == 0 && f.n == 0 && f.tag == 0 && f.writer == 0
-}
-
 // word returns word w of a frame.
 func (m *Memory) word(f *Frame, w uint16) uint64 {
 	if f.kind >= ownVersion {
-		return m.versions.blocks[f.base][w&(frameWords-1)]
+		return m.versions.at(f.base)[w&(frameWords-1)]
 	}
 	for i := uint8(0); i < f.n; i++ {
 		if f.index[i&(patches-1)] == w {
@@ -67,7 +62,7 @@ func (m *Memory) word(f *Frame, w uint16) uint64 {
 // setWord changes word w of a frame.
 func (m *Memory) setWord(f *Frame, w uint16, v uint64) {
 	if f.kind == ownVersion {
-		m.versions.blocks[f.base][w&(frameWords-1)] = v
+		m.versions.at(f.base)[w&(frameWords-1)] = v
 		return
 	}
 	if f.kind == sharedVersion {
@@ -95,13 +90,13 @@ func (m *Memory) own(f *Frame) *block {
 	case sharedVersion:
 		if m.versions.refs[f.base] > 1 {
 			n := m.versions.alloc()
-			*m.versions.blocks[n] = *m.versions.blocks[f.base]
+			*m.versions.at(n) = *m.versions.at(f.base)
 			m.versions.release(f.base)
 			f.base = n
 		}
 	default:
 		n := m.versions.alloc()
-		b := m.versions.blocks[n]
+		b := m.versions.at(n)
 		for w := range b {
 			if f.kind == filled {
 				b[w] = f.base
@@ -115,7 +110,7 @@ func (m *Memory) own(f *Frame) *block {
 		f.base, f.n = n, 0
 	}
 	f.kind = ownVersion
-	return m.versions.blocks[f.base]
+	return m.versions.at(f.base)
 }
 
 // rebase drops the contents of a frame and gives it others.
@@ -188,7 +183,7 @@ func equalFrames(m *Memory, f *Frame, o *Memory, g *Frame) bool {
 		if m.versions == o.versions && f.base == g.base {
 			return true
 		}
-		return *m.versions.blocks[f.base] == *o.versions.blocks[g.base]
+		return *m.versions.at(f.base) == *o.versions.at(g.base)
 	}
 	if f.kind == g.kind && f.base == g.base { // the same base: only patches can differ
 		for i := range f.n {
@@ -223,13 +218,18 @@ func seededWord(seed uint64, w uint16) uint64 {
 
 // versions holds the 4 KiB blocks that frames of one or several Memories use.
 type versions struct {
-	blocks []*block
-	refs   []uint32 // frames that use the block
-	free   []uint32 // blocks that nobody uses
+	slabs []*[slabBlocks]block
+	refs  []uint32 // by number: frames that use the block
+	free  []uint32 // blocks that nobody uses
 }
 
 type block [frameWords]uint64
 
+const slabBlocks = 16
+
+func (v *versions) at(n uint64) *block { return &v.slabs[n/slabBlocks][n%slabBlocks] }
+
+// alloc returns the number of a block for one user; its contents are leftovers.
 func (v *versions) alloc() uint64 {
 	if n := len(v.free); n > 0 {
 		b := v.free[n-1]
@@ -237,9 +237,11 @@ func (v *versions) alloc() uint64 {
 		v.refs[b] = 1
 		return uint64(b)
 	}
-	v.blocks = append(v.blocks, new(block))
+	if len(v.refs)%slabBlocks == 0 {
+		v.slabs = append(v.slabs, new([slabBlocks]block))
+	}
 	v.refs = append(v.refs, 1)
-	return uint64(len(v.blocks) - 1)
+	return uint64(len(v.refs) - 1)
 }
 
 func (v *versions) release(b uint64) {
@@ -263,7 +265,7 @@ func (m *Memory) join(from *Memory) {
 			continue
 		}
 		n := m.versions.alloc()
-		*m.versions.blocks[n] = *old.blocks[f.base]
+		*m.versions.at(n) = *old.at(f.base)
 		old.release(f.base)
 		f.base, f.kind = n, ownVersion
 	}

@@ -16,8 +16,10 @@ import "fmt"
 type Geometry struct {
 	Granule Granule
 	IPABits uint8
-	Start   int8  // level of the root: 0, 1 or 2
-	bits    uint8 // resolved per level
+	Start   int8     // level of the root: 0, 1 or 2
+	bits    uint8    // resolved per level
+	shift   [4]uint8 // by level: log2 of the bytes that an entry covers
+	mask    [4]IPA   // by level: covers an index; the root's is as long as its tables together
 }
 
 // The sizes of IPA space that are modelled. 52 bits need FEAT_LPA (64 KiB
@@ -29,11 +31,11 @@ const (
 )
 
 // blockLevel is the shallowest level that may hold a block, by granule.
-var blockLevel = map[Granule]int8{Granule4K: 1, Granule16K: 2, Granule64K: 2}
+var blockLevel = [...]int8{Granule4K: 1, Granule16K: 2, Granule64K: 2}
 
 // NewGeometry checks a granule and an IPA size and returns their table's shape.
 func NewGeometry(g Granule, ipaBits uint8) (Geometry, error) {
-	if _, ok := blockLevel[g]; !ok {
+	if int(g) >= len(blockLevel) || blockLevel[g] == 0 {
 		return Geometry{}, fmt.Errorf("mmu: no translation granule of 2^%d bytes: use 4 KiB, 16 KiB or 64 KiB", g)
 	}
 	switch {
@@ -44,16 +46,21 @@ func NewGeometry(g Granule, ipaBits uint8) (Geometry, error) {
 		return Geometry{}, fmt.Errorf("mmu: %d IPA bits: use %d to %d", ipaBits, MinIPABits, MaxIPABits)
 	}
 	s := Geometry{Granule: g, IPABits: ipaBits, Start: 2, bits: uint8(g) - 3}
+	for level := range s.shift {
+		s.shift[level] = uint8(g) + s.bits*uint8(3-level)
+		s.mask[level] = 1<<s.bits - 1
+	}
 	for s.Shift(s.Start)+uint(s.bits)+concatenated < uint(ipaBits) {
 		s.Start--
 	}
+	s.mask[s.Start] = ^IPA(0)
 	return s, nil
 }
 
 const concatenated = 4 // log2 of the most root tables
 
 // Shift is log2 of the bytes that one entry of the level covers.
-func (s *Geometry) Shift(level int8) uint { return uint(s.Granule) + uint(s.bits)*uint(3-level) }
+func (s *Geometry) Shift(level int8) uint { return uint(s.shift[level&3]) & 63 }
 
 // Tables is the number of concatenated root tables: 1 to 16.
 func (s *Geometry) Tables() int {
@@ -75,15 +82,7 @@ func (s *Geometry) Level(size uint64) (int8, bool) {
 
 // Entry returns the address of ipa's descriptor in a table of the level.
 func (s *Geometry) Entry(table PA, level int8, ipa IPA) PA {
-	return table + PA(ipa>>s.Shift(level)&s.indexMask(level))*8
-}
-
-// indexMask covers an index; the root's is as long as its tables together.
-func (s *Geometry) indexMask(level int8) IPA {
-	if level == s.Start {
-		return ^IPA(0)
-	}
-	return 1<<s.bits - 1
+	return table + PA(ipa>>s.Shift(level)&s.mask[level&3])*8
 }
 
 // Kind says what descriptor d means at the level. Reserved encodings are

@@ -51,9 +51,13 @@ func NewMemory() *Memory {
 // Load reads size bytes (1, 2, 4 or 8) at any address, little-endian.
 func (m *Memory) Load(pa PA, size uint8) uint64 {
 	if off := uint64(pa) & 7; off+uint64(size) <= 8 {
-		f := m.find(pa.PFN())
-		if f == nil {
-			return 0
+		pfn := pa.PFN()
+		r := &m.recent[pfn%recentFrames]
+		f := r.f
+		if r.pfn != pfn {
+			if f = m.find(pfn); f == nil {
+				return 0
+			}
 		}
 		return m.word(f, wordOf(pa)) >> (off * 8) & sizeMask(size)
 	}

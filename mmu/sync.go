@@ -24,8 +24,8 @@ func (m *Memory) Sync(c *sim.Codec) {
 		if k.watched {
 			ranges++
 		}
-		m.eachFrame(k, func(_ uint16, f *Frame) {
-			if m.stored(k, f) {
+		m.eachFrame(k, func(key uint16, f *Frame) {
+			if k.stored(key, f) {
 				frames++
 			}
 		})
@@ -34,7 +34,7 @@ func (m *Memory) Sync(c *sim.Codec) {
 	c.Len(&frames)
 	m.eachChunk(func(first PFN, k *chunk) {
 		m.eachFrame(k, func(key uint16, f *Frame) {
-			if m.stored(k, f) {
+			if k.stored(key, f) {
 				pfn := first + PFN(key)
 				sim.Uint(c, &pfn)
 				m.syncFrame(c, f)
@@ -44,12 +44,13 @@ func (m *Memory) Sync(c *sim.Codec) {
 	m.syncJournal(c)
 }
 
-// stored reports whether a frame of a chunk must be saved.
-func (m *Memory) stored(k *chunk, f *Frame) bool {
-	if k.watched { // a new frame would be watched with the tag of its place
-		return f.kind != filled || f.base != 0 || f.n != 0 || f.writer != 0
+// stored reports whether a frame differs from what a new one at its place is.
+func (k *chunk) stored(key uint16, f *Frame) bool {
+	tag := uint64(0)
+	if k.watched {
+		tag = k.tag + uint64(key) | watchedBit
 	}
-	return !f.blank()
+	return f.kind != filled || f.base != 0 || f.n != 0 || f.tag != tag || f.writer != 0
 }
 
 // syncRanges codes the chunks that are watched whole.
@@ -103,7 +104,7 @@ func (m *Memory) syncFrame(c *sim.Codec, f *Frame) {
 			f.base = m.versions.alloc()
 			f.kind = kind
 		}
-		b := m.versions.blocks[f.base]
+		b := m.versions.at(f.base)
 		for i := range b {
 			c.U64(&b[i])
 		}
@@ -144,10 +145,16 @@ func (m *Memory) syncJournal(c *sim.Codec) {
 // reindex rebuilds what a Domain derives from its spaces.
 func (d *Domain) reindex(c *sim.Codec) {
 	d.ids, d.byVMID = map[Space]SpaceID{}, nil
-	if d.next == 0 || d.next > spaceNumbers || uint64(len(d.gone)) <= uint64(d.next-1)>>6 {
+	if d.next == 0 || d.next > spaceNumbers {
 		c.Fail(fmt.Errorf("mmu: impossible numbering of address spaces"))
-		d.spaces = nil
-		return
+		d.next, d.spaces = 1, nil
+	}
+	d.gone = make([]uint64, d.next>>6+1)
+	for i := range d.gone {
+		d.gone[i] = ^uint64(0) // all but those in use and those to come
+	}
+	for n := d.next; n>>6 < uint32(len(d.gone)); n++ {
+		d.gone[n>>6] &^= 1 << (n & 63)
 	}
 	for id, s := range d.spaces {
 		if s.number == 0 || s.number >= d.next {
@@ -155,6 +162,7 @@ func (d *Domain) reindex(c *sim.Codec) {
 			d.spaces = nil
 			return
 		}
+		d.gone[s.number>>6] &^= 1 << (s.number & 63)
 		d.index(SpaceID(id))
 	}
 }
@@ -179,18 +187,10 @@ func (t *TLB) sync(c *sim.Codec, m *Memory) {
 	t.allocate()
 	t.main.sync(c, t.domain, m.leafFrame)
 	t.walk.sync(c, t.domain, m.tableFrame)
-	n := len(t.first)
-	for i := range n {
-		word := t.first[i]
-		for way := range t.l1Ways { // numbers of dead entries are as good as none
-			if e := uint16(word >> (way * 16)); int(e) >= len(t.main.entries) || !t.main.alive(int(e), t.domain) {
-				word &^= 0xffff << (way * 16)
-			}
-		}
-		word &= 1<<(t.l1Ways*16) - 1
-		c.U64(&word)
+	for i := range t.first {
+		c.U64(&t.first[i])
 		if c.Loading() {
-			t.first[i] = t.checked(c, word)
+			t.first[i] = t.checked(c, t.first[i])
 		}
 	}
 }
@@ -207,8 +207,7 @@ func (t *TLB) checked(c *sim.Codec, word uint64) uint64 {
 }
 
 func (w *ways) alive(i int, d *Domain) bool {
-	tag := w.entries[i].tag
-	return tag != 0 && !d.retired(tag>>tagSpace)
+	return !d.retired(w.entries[i].tag >> tagSpace)
 }
 
 // sync codes the entries alive, each with its place. frame finds the frame that

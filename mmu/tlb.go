@@ -182,9 +182,19 @@ func (t *TLB) lookupFirst(tag, page uint64) *Entry {
 
 // promote makes entry i of L2 the most recent of its L1 set.
 func (t *TLB) promote(i int, page uint64) {
-	if len(t.first) != 0 {
-		set := &t.first[page&t.mask]
-		*set = *set<<16 | uint64(i)
+	if len(t.first) == 0 {
+		return
+	}
+	set := &t.first[page&t.mask]
+	word := *set
+	for at := uint(16); at < t.l1Ways*16; at += 16 {
+		if int(uint16(word>>at)) == i { // its slot still names another page that had the entry
+			*set = moveToFront(word, at)
+			return
+		}
+	}
+	if int(uint16(word)) != i {
+		*set = word<<16 | uint64(i)
 	}
 }
 
@@ -274,7 +284,7 @@ func (w *ways) find(tag, page uint64) int {
 
 // insert puts an entry in the place of the set's victim and returns its number.
 func (w *ways) insert(d *Domain, page uint64, e Entry) int {
-	i := w.victim(d, page)
+	i := w.victim(d, page, e.tag>>tagSpace)
 	w.remove(i)
 	w.place(i, e)
 	return i
@@ -299,13 +309,14 @@ func (w *ways) remove(i int) {
 	*e = Entry{}
 }
 
-// victim returns the number of the entry that a fill of the set replaces.
-func (w *ways) victim(d *Domain, page uint64) int {
+// victim returns the number of the entry that a fill of the set for a space's
+// current number replaces.
+func (w *ways) victim(d *Domain, page, number uint64) int {
 	set, base := w.set(page)
 	unused := -1
 	for i := range set {
 		e := &set[i]
-		if e.tag == 0 || d.retired(e.tag>>tagSpace) {
+		if n := e.tag >> tagSpace; n != number && d.retired(n) { // number 0, empty, is retired
 			return base + i
 		}
 		if unused < 0 && e.out&entryUsed == 0 {

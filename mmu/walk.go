@@ -84,7 +84,7 @@ func (t *TLB) fillLeaf(m *Memory, s *Stage2, space SpaceID, ipa IPA, d Desc, lev
 	}
 	var f *Frame
 	if shift == FrameShift {
-		f = m.Frame(pa.PFN())
+		f = m.frameOnce(pa.PFN())
 	}
 	return t.fill(space, ipa, shift, out, f)
 }
