@@ -25,25 +25,22 @@ const (
 	cloudSuiteRecord = 96
 )
 
-// looksLikeChampSim tells whether records of that size make sense: branch flags
-// are 0 or 1, a taken instruction is a branch, and the gap of CloudSuite's
-// record is clear. At least one whole record must be there, and not all zero.
+// looksLikeChampSim tells whether records of that size make sense: there is an
+// ip, branch flags are 0 or 1, a taken instruction is a branch, and the gap of
+// CloudSuite's record is clear. At least one whole record must be there.
 func looksLikeChampSim(head []byte, size int) bool {
 	if len(head) < size {
 		return false
 	}
-	ips := false
 	for ; len(head) >= size; head = head[size:] {
-		branch, taken := head[8], head[9]
-		if branch > 1 || taken > branch {
+		if binary.LittleEndian.Uint64(head) == 0 || head[8] > 1 || head[9] > head[8] {
 			return false
 		}
 		if size == cloudSuiteRecord && string(head[18:24]) != "\x00\x00\x00\x00\x00\x00" {
 			return false
 		}
-		ips = ips || binary.LittleEndian.Uint64(head) != 0
 	}
-	return ips
+	return true
 }
 
 // champSimScanner reads records.
@@ -118,7 +115,10 @@ func (r *champSimReader) read(dst []kvmcore.GuestAccess) (int, error) {
 			}
 		}
 	}
-	return r.n, r.outOfMemory(r.s.path, "record", r.count)
+	if r.full {
+		return r.n, outOfMemory(r.s.path, "record", r.count-1, r.pages.limit)
+	}
+	return r.n, nil
 }
 
 func (r *champSimReader) close() { r.s.close() }
@@ -130,7 +130,7 @@ func champSimInfo(t *Trace) (TraceInfo, error) {
 	}
 	defer s.close()
 	c := champSimScanner{s: s}
-	p := pageTable{limit: 1<<32 - 1}
+	p := pageTable{limit: maxPages}
 	info := TraceInfo{VCPUs: 1}
 	for {
 		b, err := c.next()
@@ -141,17 +141,19 @@ func champSimInfo(t *Trace) (TraceInfo, error) {
 		if err != nil {
 			return info, err
 		}
-		p.of(binary.LittleEndian.Uint64(b) >> tracePage)
-		for i := 16; i < 64; i += 8 {
+		for i := 0; i < champSimRecord; i += 8 {
 			va := binary.LittleEndian.Uint64(b[i:])
-			if va == 0 {
-				continue
+			if i == 8 || va == 0 {
+				continue // flags and registers, or no access
 			}
-			p.of(va >> tracePage)
-			if i < 32 {
-				info.Stores++
-			} else {
+			if _, ok := p.of(va >> tracePage); !ok {
+				return info, outOfMemory(s.path, "record", c.count-1, p.limit)
+			}
+			switch {
+			case i >= 32:
 				info.Loads++
+			case i >= 16:
+				info.Stores++
 			}
 		}
 	}

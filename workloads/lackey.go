@@ -2,7 +2,6 @@ package workloads
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 
@@ -171,20 +170,13 @@ func (r *lackeyReader) read(dst []kvmcore.GuestAccess) (int, error) {
 			r.store(addr, size)
 		}
 	}
-	return r.n, r.outOfMemory(r.s.path, "line", r.line)
+	if r.full {
+		return r.n, outOfMemory(r.s.path, "line", r.line, r.pages.limit)
+	}
+	return r.n, nil
 }
 
 func (r *lackeyReader) close() { r.s.close() }
-
-// outOfMemory names the place where a process needed one page too many.
-func (p *process) outOfMemory(path, unit string, n uint64) error {
-	var limit errTraceMemory
-	if !errors.As(p.err, &limit) {
-		return nil
-	}
-	return &TraceError{Path: path, Place: fmt.Sprintf("%s %d", unit, n), Problem: p.err.Error(),
-		Fix: "give the machine more memory; `ringmap trace info` prints how many pages the trace touches"}
-}
 
 func lackeyInfo(t *Trace) (TraceInfo, error) {
 	s, err := openSource(t.Path)
@@ -193,7 +185,7 @@ func lackeyInfo(t *Trace) (TraceInfo, error) {
 	}
 	defer s.close()
 	l := lackeyScanner{s: s}
-	p := pageTable{limit: 1<<32 - 1}
+	p := pageTable{limit: maxPages}
 	info := TraceInfo{VCPUs: 1}
 	for {
 		kind, addr, size, err := l.next()
@@ -217,7 +209,9 @@ func lackeyInfo(t *Trace) (TraceInfo, error) {
 			info.Stores++
 		}
 		for page := addr >> tracePage; page <= (addr+size-1)>>tracePage; page++ {
-			p.of(page)
+			if _, ok := p.of(page); !ok {
+				return info, outOfMemory(s.path, "line", l.line, p.limit)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,4 +123,14 @@ func ParseCPI(text string) (CPI, error) {
 func (c CPI) String() string {
 	s := fmt.Sprintf("%d.%03d", c/1000, c%1000)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+}
+
+// Cycles is how long n instructions take, rounded down.
+func (c CPI) Cycles(n uint64) uint64 {
+	hi, lo := bits.Mul64(n, uint64(c))
+	if hi >= 1000 {
+		return ^uint64(0)
+	}
+	q, _ := bits.Div64(hi, lo, 1000)
+	return q
 }

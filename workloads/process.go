@@ -22,7 +22,7 @@ type process struct {
 	dst  []kvmcore.GuestAccess // of the read under way
 	n    int
 	rest []kvmcore.GuestAccess // accesses of the last record that found no room
-	err  error                 // the first page that found no memory
+	full bool                  // a page found no memory
 }
 
 // begin starts a read into dst with what is left of the last record.
@@ -33,7 +33,7 @@ func (p *process) begin(dst []kvmcore.GuestAccess) {
 }
 
 // room reports whether another record may be taken.
-func (p *process) room() bool { return p.n < len(p.dst) && p.err == nil }
+func (p *process) room() bool { return p.n < len(p.dst) && !p.full }
 
 // put emits an access together with the work before it.
 func (p *process) put(a kvmcore.GuestAccess) {
@@ -71,7 +71,7 @@ func (p *process) fetch(va, code uint64) {
 // load and store split what crosses a page, since neighbouring virtual pages
 // need not be neighbours in the guest, and what is no power of two.
 func (p *process) load(va, size uint64) {
-	for size > 0 && p.err == nil {
+	for size > 0 && !p.full {
 		n := piece(va, size)
 		if ipa, ok := p.translate(va); ok {
 			p.put(kvmcore.GuestAccess{IPA: ipa, Size: uint8(n), Op: kvmcore.GuestLoad})
@@ -81,7 +81,7 @@ func (p *process) load(va, size uint64) {
 }
 
 func (p *process) store(va, size uint64) {
-	for size > 0 && p.err == nil {
+	for size > 0 && !p.full {
 		n := piece(va, size)
 		if ipa, ok := p.translate(va); ok {
 			page := int((ipa - p.base) >> tracePage)
@@ -129,17 +129,18 @@ func (p *process) value(page int, off, n uint) uint64 {
 // guest page when it is touched first. It fails for good when none is left.
 func (p *process) translate(va uint64) (mmu.IPA, bool) {
 	page, ok := p.pages.of(va >> tracePage)
-	if !ok && p.err == nil {
-		p.err = errTraceMemory(p.pages.limit)
-	}
+	p.full = p.full || !ok
 	return p.base + mmu.IPA(page<<tracePage+va%(1<<tracePage)), ok
 }
 
-// errTraceMemory is how many guest pages a process was given, all used.
-type errTraceMemory uint64
-
-func (e errTraceMemory) Error() string {
-	return fmt.Sprintf("touches more than the %d pages of guest memory that this vCPU has", uint64(e))
+// outOfMemory names the place where a process needs one page too many.
+func outOfMemory(path, unit string, n, pages uint64) error {
+	fix := "give the machine more memory; `ringmap trace info` prints how many pages the trace touches"
+	if pages == maxPages {
+		fix = "it is not a trace of one process, or cut it shorter"
+	}
+	return &TraceError{Path: path, Place: fmt.Sprintf("%s %d", unit, n),
+		Problem: fmt.Sprintf("touches more than %d pages, all that there is for it", pages), Fix: fix}
 }
 
 // pageTable numbers pages in the order in which they are first touched: open
@@ -200,7 +201,7 @@ func (t *Trace) partition(spec TraceSpec, vcpu int) (process, error) {
 	}
 	return process{
 		base:  spec.Base + mmu.IPA(uint64(vcpu)*pages<<tracePage),
-		pages: pageTable{limit: min(pages, 1<<32-1)},
+		pages: pageTable{limit: min(pages, maxPages)},
 		work:  work{cpi: spec.CPI},
 	}, nil
 }
@@ -213,7 +214,7 @@ func (t *Trace) copies(spec TraceSpec, open func(process) (reader, error)) ([]kv
 		if err != nil {
 			return nil, err
 		}
-		streams = append(streams, &replay{trace: t, open: func() (reader, error) { return open(p) }})
+		streams = append(streams, t.newReplay(func() (reader, error) { return open(p) }))
 	}
 	return streams, nil
 }

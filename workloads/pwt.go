@@ -35,6 +35,7 @@ const (
 	pwtRecordSize = 16
 	pwtNameSize   = 24
 	maxPWTVCPUs   = 4096
+	maxExpansion  = 1000 // by decompression
 )
 
 // PWTHeader is the header of a page-write timeline.
@@ -89,6 +90,11 @@ func readPWTHeader(s *source) (PWTHeader, error) {
 		problem = fmt.Sprintf("byte 20: %#x where 0 is expected", binary.LittleEndian.Uint32(b[20:]))
 	default:
 		problem = h.check()
+	}
+	// Rising counts do not compress that well: such a file would only fill the
+	// machine it is unpacked on.
+	if bound := s.size / pwtRecordSize * maxExpansion; problem == "" && h.Records > uint64(bound)+maxExpansion {
+		problem = fmt.Sprintf("byte 32: promises %d records, more than %d times what %d bytes can hold", h.Records, maxExpansion, s.size)
 	}
 	if problem != "" {
 		return h, &TraceError{Path: s.path, Place: "header", Problem: problem, Fix: "write the file with `ringmap trace pack`"}
@@ -271,7 +277,7 @@ func pwtStreams(t *Trace, spec TraceSpec) ([]kvmcore.Stream, error) {
 		open := func() (reader, error) {
 			return &pwtReader{packs: packs, vcpu: v, base: spec.Base, cpi: uint64(spec.CPI), step: uint64(spec.VCPUs), value: uint64(v) + 1}, nil
 		}
-		streams = append(streams, &replay{trace: t, open: open})
+		streams = append(streams, t.newReplay(open))
 	}
 	return streams, nil
 }
@@ -358,6 +364,7 @@ func (r *pwtReader) close() {}
 // front. What exceeds the bound on memory goes to a temporary file.
 type packs struct {
 	lists  [][]pack
+	bound  int // bytes to keep in memory
 	memory int
 	file   *os.File
 	end    int64 // of the file
@@ -375,13 +382,13 @@ const (
 	packMemory = 64 << 20 // kept in memory; about ten million records
 )
 
-func newPacks(vcpus int) *packs { return &packs{lists: make([][]pack, vcpus)} }
+func newPacks(vcpus int) *packs { return &packs{lists: make([][]pack, vcpus), bound: packMemory} }
 
 // add appends a record, which is never split across chunks.
 func (p *packs) add(vcpu int, b []byte) error {
 	list := p.lists[vcpu]
 	if n := len(list); n == 0 || len(list[n-1].data)+len(b) > packSize {
-		if n != 0 && p.memory > packMemory {
+		if n != 0 && p.memory > p.bound {
 			if err := p.spill(&list[n-1]); err != nil {
 				return err
 			}
@@ -448,7 +455,7 @@ func (p *packs) Close() error {
 func pwtInfo(t *Trace) (TraceInfo, error) {
 	h := t.header
 	info := TraceInfo{Name: h.Name, VCPUs: int(h.VCPUs), Memory: h.Memory, Window: uint64(h.Window), PerVCPU: make([]uint64, h.VCPUs)}
-	seen := pageTable{limit: 1<<32 - 1}
+	seen := pageTable{limit: 1 << 32}
 	err := t.eachPWT(func(r pwtRecord) error {
 		info.Records++
 		info.Stores++

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/therootcompany/xz"
@@ -34,13 +35,13 @@ func (e *TraceError) Error() string {
 }
 
 // codecs are the compressions that a source undoes, known by their first bytes.
-var codecs = []struct {
-	name, magic, test string
-}{
+var codecs = []codec{
 	{"gzip", "\x1f\x8b", "gzip -t"},
 	{"zstd", "\x28\xb5\x2f\xfd", "zstd -t"},
 	{"xz", "\xfd7zXZ\x00", "xz -t"},
 }
+
+type codec struct{ name, magic, test string }
 
 // foreign are containers that it does not undo.
 var foreign = []struct{ name, magic string }{
@@ -63,6 +64,7 @@ type source struct {
 	path  string
 	codec int // index into codecs, -1 = stored plain
 	file  *os.File
+	size  int64 // of the file
 	in    io.Reader
 	zstd  *zstd.Decoder
 
@@ -95,7 +97,8 @@ func (s *source) start() error {
 	if !info.Mode().IsRegular() {
 		return s.whole("is not a regular file", "a trace is read more than once: write it to a file first")
 	}
-	if info.Size() == 0 {
+	s.size = info.Size()
+	if s.size == 0 {
 		return s.whole("is empty", "expected a .pwt, lackey or ChampSim trace, plain or compressed with gzip, zstd or xz")
 	}
 	var head [8]byte
@@ -115,7 +118,7 @@ func (s *source) start() error {
 		s.in, err = gzip.NewReader(s.file)
 	case "zstd":
 		s.zstd, err = zstd.NewReader(s.file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderMaxMemory(1<<62))
+			zstd.WithDecoderMaxWindow(maxDictionary))
 		s.in = s.zstd
 	case "xz":
 		s.in, err = xz.NewReader(s.file, maxDictionary)
@@ -139,6 +142,10 @@ func codecOf(head []byte) int {
 		if bytes.HasPrefix(head, []byte(c.magic)) {
 			return i
 		}
+	}
+	// A zstd file may begin with a skippable frame. RFC 8878 3.1.2.
+	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18" {
+		return slices.IndexFunc(codecs, func(c codec) bool { return c.name == "zstd" })
 	}
 	return -1
 }

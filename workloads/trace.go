@@ -15,7 +15,8 @@ import (
 )
 
 // Trace is a recorded run of a real program, to be replayed by vCPUs. The file
-// is never loaded: a stream reads it as the guest goes on.
+// is never loaded: a stream reads it as the guest goes on. A Trace belongs to
+// one simulation; simulations that run side by side open their own.
 type Trace struct {
 	Path        string
 	Format      string // "pwt", "lackey" or "champsim"
@@ -60,6 +61,10 @@ type traceFormat struct {
 
 // tracePage is log2 of the page that traces are recorded in.
 const tracePage = 12
+
+// maxPages bounds the pages that a process may touch, and with it the memory
+// that its page table takes: 256 GiB touched.
+const maxPages = 1 << 26
 
 // OpenTrace opens a trace, whose compression and format it finds by content.
 // Errors about the contents are *TraceError.
@@ -181,6 +186,13 @@ type reader interface {
 	close()
 }
 
+// newReplay makes a stream of what open gives; the trace closes it.
+func (t *Trace) newReplay(open func() (reader, error)) *replay {
+	p := &replay{trace: t, open: open}
+	t.owned = append(t.owned, p)
+	return p
+}
+
 // replay is a vCPU's stream over a trace. Its state is the position alone: a
 // restore reads the trace again up to it.
 type replay struct {
@@ -214,7 +226,6 @@ func (p *replay) read(dst []kvmcore.GuestAccess) int {
 			p.fail(err)
 			return 0
 		}
-		p.trace.owned = append(p.trace.owned, p)
 	}
 	n, err := p.r.read(dst)
 	p.emitted += uint64(n)
