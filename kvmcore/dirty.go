@@ -1,12 +1,308 @@
 package kvmcore
 
-import "ringmap/mmu"
+import (
+	"ringmap/mmu"
+	"ringmap/sim"
+)
+
+// record is what the kernel does with the news that a page was written.
+type record uint8
+
+const (
+	recordNothing record = iota // the slot is not logged
+	recordRing                  // an entry in the ring of the vCPU loaded here
+	recordBitmap                // a bit in the slot's bitmap
+	recordLost                  // nowhere, though the slot is logged
+	recordDropped               // nowhere, because the loaded vCPU belongs to another VM
+)
+
+// markPageDirtyInSlot decides where it is recorded that a page of slot s was
+// written: mark_page_dirty_in_slot of virt/kvm/kvm_main.c, test by test. v is
+// the vCPU loaded on this CPU (kvm_get_running_vcpu), nil for a VM or device
+// ioctl whoever calls it. s is nil where no slot is.
+func (vm *VM) markPageDirtyInSlot(v *VCPU, s *Slot) record {
+	if v != nil && v.VM != vm {
+		vm.Host.warnOnce("mark_page_dirty_in_slot")
+		return recordDropped
+	}
+	if v == nil && !vm.allowWriteWithoutRunningVCPU() {
+		vm.Host.warnOnce("mark_page_dirty_in_slot") // and goes on
+	}
+	switch {
+	case s == nil || s.Flags&SlotLogDirty == 0:
+		return recordNothing
+	case vm.RingSize != 0 && v != nil:
+		return recordRing // the bitmap is not touched, even if there is one
+	case s.Bitmap.Exists():
+		return recordBitmap
+	default:
+		return recordLost // a ring alone, and nobody's ring to put it into
+	}
+}
+
+// allowWriteWithoutRunningVCPU is the hook that silences the warning above. On
+// arm64 it is true only while the interrupt controller writes its tables:
+// kvm_arch_allow_write_without_running_vcpu.
+func (vm *VM) allowWriteWithoutRunningVCPU() bool { return vm.tableWriteInProgress }
+
+// markPath records one dirty page: the micro-ops behind the decision above.
+type markPath struct {
+	gfn  mmu.GFN
+	ref  slotRef
+	what record
+}
+
+// Steps of markPath.
+const (
+	markDecide uint8 = iota
+	markWritten
+)
+
+// markDirty opens the path that records gfn of slot s.
+func (t *Thread) markDirty(s *Slot, gfn mmu.GFN) {
+	t.mark = markPath{gfn: gfn, ref: refTo(s)}
+	t.push(pathMark, CauseMark)
+}
+
+func (t *Thread) stepMark(f *frame) {
+	m, vm, v := &t.mark, t.vm, t.VCPU
+	s := vm.slot(m.ref)
+	if f.pc == markWritten {
+		t.recorded(m.what, s)
+		t.ret()
+		return
+	}
+	f.pc = markWritten
+	m.what = vm.markPageDirtyInSlot(v, s)
+	if m.what == recordRing || m.what == recordBitmap {
+		if t.dropRecord() {
+			t.lose(LossDropped, m.gfn, 1)
+			t.ret()
+			return
+		}
+	}
+	switch m.what {
+	case recordRing:
+		t.pushEntry(&v.Ring, s, m.gfn)
+	case recordBitmap:
+		t.setDirtyBit(s, uint64(m.gfn-s.Base))
+	case recordLost:
+		t.lose(LossNoVCPU, m.gfn, 1)
+		t.ret()
+	case recordDropped:
+		if s != nil && s.Flags&SlotLogDirty != 0 {
+			t.lose(LossWrongVM, m.gfn, 1)
+		}
+		t.ret()
+	default:
+		t.ret()
+	}
+}
+
+// pushEntry writes a ring entry: kvm_dirty_ring_push. The index moves when the
+// entry is written; nobody but the owning vCPU's thread pushes.
+func (t *Thread) pushEntry(r *Ring, s *Slot, gfn mmu.GFN) {
+	if r.Used() >= r.Size {
+		t.Host.warnOnce("kvm_dirty_ring_push") // and overwrites the oldest
+		t.overrun(r)
+	}
+	if int32(r.DirtyIndex-r.ResetIndex) < 0 {
+		t.lose(LossResetPastDirty, gfn, 1) // reset will not see this entry before the indices wrap
+	}
+	e, b := r.EntryPA(r.DirtyIndex), &t.Block
+	b.Delay(t.Host.Profile.Push)
+	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
+	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
+	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
+	b.Store(e+entryFlags, 4, RingFlagDirty)
+}
+
+// setDirtyBit sets a bit of the slot's bitmap atomically: set_bit_le.
+func (t *Thread) setDirtyBit(s *Slot, rel uint64) {
+	t.Block.Delay(t.Host.Profile.SetBit)
+	t.Block.Push(mmu.Op{
+		Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: 1 << (rel % 64),
+	})
+	s.Bitmap.note(rel / 64)
+}
+
+// recorded follows a record that has reached memory. s may be gone by now.
+func (t *Thread) recorded(what record, s *Slot) {
+	h, gfn := t.Host, t.mark.gfn
+	switch what {
+	case recordRing:
+		v := t.VCPU
+		r := &v.Ring
+		t.tell(StoryPushed, gfn, uint64(r.DirtyIndex), 0)
+		r.DirtyIndex++
+		if r.SoftFull() {
+			v.Requests |= ReqDirtyRingSoftFull
+		}
+		v.countPush(t.Core.Now, gfn)
+	case recordBitmap:
+		bit := uint64(1) << (uint64(gfn-t.mark.ref.base) % 64)
+		old := t.Block.Out[t.ran-1]&bit != 0
+		t.tell(StoryBitSet, gfn, boolBit(old), 0)
+		h.Stats.BitsMarked++
+		if !old {
+			h.Stats.BitsSet++
+		}
+		if t.VCPU != nil {
+			t.VCPU.Stats.BitsMarked++
+		}
+	}
+	if t.VCPU == nil {
+		h.Stats.NonVCPURecords++
+	}
+}
+
+// dropRecord is the switch that tests the audit: every nth record vanishes.
+func (t *Thread) dropRecord() bool {
+	h := t.Host
+	if h.Kernel.DropEvery == 0 {
+		return false
+	}
+	h.Stats.DropCountdown++
+	if h.Stats.DropCountdown < h.Kernel.DropEvery {
+		return false
+	}
+	h.Stats.DropCountdown = 0
+	return true
+}
 
 // writeGuest is the kernel's write of guest memory at ipa: kvm_write_guest. It
 // copies p to the slot's host memory and marks every page it touched. On a
 // thread without a loaded vCPU the record goes to the bitmap or is lost.
 // Errors: EFAULT for an address without a slot, a READONLY slot or a bad HVA.
-func (vm *VM) writeGuest(t *Thread, ipa mmu.IPA, p []byte) Errno { return 0 }
+func (vm *VM) writeGuest(t *Thread, ipa mmu.IPA, p []byte) Errno {
+	saved := t.vm
+	t.vm = vm
+	defer func() { t.vm = saved }()
+	for len(p) > 0 {
+		n := min(len(p), vm.leftInPage(ipa))
+		gfn := vm.Host.Page.GFN(ipa)
+		s := vm.Slots.ByGFN(gfn)
+		if s == nil || s.Flags&SlotReadonly != 0 {
+			return EFAULT
+		}
+		pa, e := vm.hostPA(s, ipa, true)
+		if e != OK {
+			return e
+		}
+		t.copyIn(pa, p[:n])
+		if t.VCPU == nil {
+			vm.Host.Stats.NonVCPUWrites++
+		}
+		t.tell(StoryKernelWrite, gfn, uint64(n), 0)
+		t.markDirty(s, gfn)
+		t.through()
+		p, ipa = p[n:], ipa+mmu.IPA(n)
+	}
+	return OK
+}
 
-// readGuest is the kernel's read of guest memory: kvm_read_guest.
-func (vm *VM) readGuest(t *Thread, ipa mmu.IPA, p []byte) Errno { return 0 }
+// readGuest is the kernel's read of guest memory: kvm_read_guest. Errors: EFAULT
+// for an address without a slot or a bad HVA.
+func (vm *VM) readGuest(t *Thread, ipa mmu.IPA, p []byte) Errno {
+	for len(p) > 0 {
+		n := min(len(p), vm.leftInPage(ipa))
+		s := vm.Slots.ByGFN(vm.Host.Page.GFN(ipa))
+		if s == nil {
+			return EFAULT
+		}
+		pa, e := vm.hostPA(s, ipa, false)
+		if e != OK {
+			return e
+		}
+		t.copyOut(pa, p[:n])
+		p, ipa = p[n:], ipa+mmu.IPA(n)
+	}
+	return OK
+}
+
+// leftInPage is how many bytes lie between ipa and the end of its host page.
+func (vm *VM) leftInPage(ipa mmu.IPA) int {
+	page := vm.Host.Page.Size()
+	return int(page - uint64(ipa)&(page-1))
+}
+
+// hostPA is where the slot's memory at ipa lies, faulted in for a read or write.
+func (vm *VM) hostPA(s *Slot, ipa mmu.IPA, write bool) (mmu.PA, Errno) {
+	page := vm.Host.Page
+	p, e := vm.Host.Memory.Fault(s.HVAOf(page.GFN(ipa), page), write)
+	if e != OK {
+		return 0, e
+	}
+	return p.PFN.PA() + mmu.PA(uint64(ipa)&(page.Size()-1)), OK
+}
+
+// copyIn stores p at pa with the widest aligned stores: copy_to_user.
+func (t *Thread) copyIn(pa mmu.PA, p []byte) {
+	saved := t.Block
+	for len(p) > 0 {
+		t.Block.Reset()
+		for len(p) > 0 && t.Block.N < mmu.BlockOps {
+			n := widest(pa, len(p))
+			var v uint64
+			for i := range n {
+				v |= uint64(p[i]) << (8 * i)
+			}
+			t.Block.Store(pa, uint8(n), v)
+			p, pa = p[n:], pa+mmu.PA(n)
+		}
+		t.Exec(t.copyCause())
+	}
+	t.Block = saved
+}
+
+// copyOut loads p from pa on: copy_from_user.
+func (t *Thread) copyOut(pa mmu.PA, p []byte) {
+	saved := t.Block
+	for len(p) > 0 {
+		t.Block.Reset()
+		for rest := p; len(rest) > 0 && t.Block.N < mmu.BlockOps; {
+			n := widest(pa, len(rest))
+			t.Block.Load(pa, uint8(n))
+			rest, pa = rest[n:], pa+mmu.PA(n)
+		}
+		t.Exec(t.copyCause())
+		for i := range t.Block.N {
+			for j := range int(t.Block.Ops[i].Size) {
+				p[j] = byte(t.Block.Out[i] >> (8 * j))
+			}
+			p = p[t.Block.Ops[i].Size:]
+		}
+	}
+	t.Block = saved
+}
+
+// copyCause is what a kernel copy is booked under: the path that runs, or, in a
+// device ioctl, saving tables.
+func (t *Thread) copyCause() Cause {
+	if t.depth == 0 {
+		return CauseSave
+	}
+	return t.stack[t.depth-1].cause
+}
+
+// widest is the largest power of two up to 8 that fits n bytes and pa's alignment.
+func widest(pa mmu.PA, n int) int {
+	for w := 8; ; w /= 2 {
+		if w <= n && uint64(pa)&uint64(w-1) == 0 {
+			return w
+		}
+	}
+}
+
+func boolBit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *markPath) sync(c *sim.Codec) {
+	sim.Uint(c, &m.gfn)
+	m.ref.sync(c)
+	sim.Uint(c, &m.what)
+}

@@ -23,6 +23,7 @@ const (
 	ENODEV     Errno = 19
 	EINVAL     Errno = 22
 	ENOSPC     Errno = 28
+	ENOSYS     Errno = 38
 	EOPNOTSUPP Errno = 95
 )
 
@@ -30,7 +31,7 @@ var errnoNames = [...]string{
 	EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", ENXIO: "ENXIO",
 	E2BIG: "E2BIG", EAGAIN: "EAGAIN", ENOMEM: "ENOMEM", EACCES: "EACCES",
 	EFAULT: "EFAULT", EBUSY: "EBUSY", EEXIST: "EEXIST", ENODEV: "ENODEV",
-	EINVAL: "EINVAL", ENOSPC: "ENOSPC", EOPNOTSUPP: "EOPNOTSUPP",
+	EINVAL: "EINVAL", ENOSPC: "ENOSPC", ENOSYS: "ENOSYS", EOPNOTSUPP: "EOPNOTSUPP",
 }
 
 // Error returns the name of the error as errno.h spells it, and "" for OK.

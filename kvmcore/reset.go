@@ -1,5 +1,286 @@
 package kvmcore
 
+import (
+	"math"
+	"math/bits"
+
+	"ringmap/mmu"
+	"ringmap/sim"
+)
+
 // ResetDirtyRings is KVM_RESET_DIRTY_RINGS without time: the number of entries
 // reset, or -1 and EINVAL when the VM has no rings.
-func (vm *VM) ResetDirtyRings(t *Thread) (int64, Errno) { return 0, 0 }
+func (vm *VM) ResetDirtyRings(t *Thread) (int64, Errno) {
+	t.StartReset(vm)
+	t.Finish()
+	return t.Ret, t.Err
+}
+
+// StartReset begins KVM_RESET_DIRTY_RINGS: Ret = entries reset, or EINVAL.
+func (t *Thread) StartReset(vm *VM) {
+	t.start(vm, pathReset, CauseReset)
+	t.reset = resetPath{}
+}
+
+// resetPath is kvm_vm_ioctl_reset_dirty_pages around kvm_dirty_ring_reset. The
+// entries are in userspace's hands: nothing that they say is trusted.
+//
+//	per entry:  load-acquire flags, load slot and offset ─► store-release flags = 0
+//	per batch:  up to 64 pages of one slot ─► mmu_lock, write-protect the span
+type resetPath struct {
+	ring        int      // index of the vCPU whose ring is under way
+	counter     uint32   // entries reset so far, over all rings
+	batch       dirtyGFN // where bit 0 of mask lies
+	mask        uint64   // pages of the batch; 0 = no batch
+	next        dirtyGFN // the entry that did not fit into the batch
+	more        bool     // there is such an entry
+	interrupted bool     // a signal ended the reset
+	first       uint8    // index in Block.Out of what was loaded of an entry
+}
+
+// dirtyGFN is what an entry says: struct kvm_dirty_gfn without its flags.
+type dirtyGFN struct {
+	slot   uint32 // as_id << 16 | id
+	offset uint64
+}
+
+// Steps of resetPath.
+const (
+	resetEnter  uint8 = iota // the system call
+	resetRing                // begin a ring
+	resetTake                // an entry has been loaded
+	resetBatch               // the batch is complete: take mmu_lock for write
+	resetSpan                // write-protect its span
+	resetUnlock              // release mmu_lock
+	resetNext                // go on with the entry that did not fit, or the next ring
+	resetLeave               // all rings are done: flush
+	resetDone
+)
+
+// maxReset bounds one ioctl since 6.17, against a ring that is filled and
+// harvested again while it is being reset.
+const maxReset = math.MaxInt32
+
+func (t *Thread) stepReset(f *frame) {
+	r, vm := &t.reset, t.vm
+	switch f.pc {
+	case resetEnter:
+		t.Block.Delay(t.Host.Profile.Ioctl)
+		if vm.RingSize == 0 {
+			t.leave(-1, EINVAL)
+			return
+		}
+		vm.SlotsLock.acquire(t, false)
+		f.pc = resetRing
+	case resetRing:
+		if r.ring == len(vm.VCPUs) {
+			f.pc = resetLeave
+			return
+		}
+		f.pc = t.loadEntry()
+	case resetTake:
+		f.pc = t.takeEntry()
+	case resetBatch:
+		f.pc = resetNext
+		if t.batchSpan() {
+			vm.MMULock.acquire(t, false)
+			f.pc = resetSpan
+		}
+	case resetSpan:
+		f.pc = resetUnlock
+		t.Block.Delay(t.Host.Profile.ResetBatch)
+		t.call(pathSpan)
+	case resetUnlock:
+		vm.MMULock.release(t, false)
+		f.pc = resetNext
+	case resetNext:
+		f.pc = t.nextBatch()
+	case resetLeave:
+		vm.SlotsLock.release(t, false)
+		if r.counter != 0 {
+			t.flushVM()
+		}
+		f.pc = resetDone
+	case resetDone:
+		t.Host.Stats.Resets++
+		t.Host.Stats.ResetEntries += uint64(r.counter)
+		t.Signal = false // its handler runs on the way back to userspace
+		t.leave(int64(r.counter), OK)
+	}
+}
+
+// loadEntry loads the entry at the ring's reset index, or ends the ring.
+func (t *Thread) loadEntry() uint8 {
+	r, k := &t.reset, &t.Host.Kernel
+	ring := &t.vm.VCPUs[r.ring].Ring
+	switch {
+	case k.boundsReset() && r.counter == maxReset:
+		return t.endRing()
+	case k.boundsReset() && t.Signal:
+		r.interrupted = true
+		return t.endRing()
+	case !k.Hazards[HazardResetPastDirty] && ring.Used() == 0:
+		return t.endRing()
+	}
+	e, b := ring.EntryPA(ring.ResetIndex), &t.Block
+	b.Delay(t.Host.Profile.ResetEntry)
+	r.first = uint8(b.LoadAcquire(e+entryFlags, 4))
+	b.Load(e+entrySlot, 4)
+	b.Load(e+entryOffset, 8)
+	return resetTake
+}
+
+// boundsReset tells whether a reset looks for signals and at maxReset: since 6.17.
+func (k *Kernel) boundsReset() bool { return k.Version >= 617 || k.Hazards[HazardResetInterrupted] }
+
+// takeEntry frees the entry just loaded if it is harvested, and puts its page
+// into the batch.
+func (t *Thread) takeEntry() uint8 {
+	r, out := &t.reset, &t.Block.Out
+	if out[r.first]&RingFlagReset == 0 {
+		return t.endRing()
+	}
+	v := t.vm.VCPUs[r.ring]
+	t.Block.StoreRelease(v.Ring.EntryPA(v.Ring.ResetIndex)+entryFlags, 4, 0)
+	r.next = dirtyGFN{uint32(out[r.first+1]), out[r.first+2]}
+	v.Ring.ResetIndex++
+	v.Stats.ResetEntries++
+	r.counter++
+	t.tellReset(r.next)
+	switch {
+	case r.mask == 0:
+		r.batch, r.mask = r.next, 1
+	case !r.coalesce():
+		r.more = true
+		return resetBatch
+	}
+	return t.loadEntry()
+}
+
+// coalesce adds the next entry to the batch if it is of the same slot and its
+// page within 64 of the batch's, in either direction.
+func (r *resetPath) coalesce() bool {
+	if r.next.slot != r.batch.slot {
+		return false
+	}
+	switch d := int64(r.next.offset - r.batch.offset); {
+	case 0 <= d && d < 64:
+		r.mask |= 1 << d
+	case -64 < d && d < 0 && r.mask<<-d>>-d == r.mask: // no bit falls off
+		r.mask = r.mask<<-d | 1
+		r.batch.offset = r.next.offset
+	default:
+		return false
+	}
+	return true
+}
+
+// endRing follows the last entry of a ring. An interruption drops the batch that
+// is still pending: entries freed and counted whose pages stay writable.
+func (t *Thread) endRing() uint8 {
+	r := &t.reset
+	v := t.vm.VCPUs[r.ring]
+	v.Stats.Occupancy.Set(t.Core.Now, uint64(v.Ring.Used()))
+	r.more = false
+	if r.interrupted && t.Host.Kernel.Hazards[HazardResetInterrupted] && r.mask != 0 {
+		if s, live := t.livePages(); s != nil {
+			t.loseMask(LossResetInterrupted, s.Base+mmu.GFN(r.batch.offset), live)
+		}
+		r.mask = 0
+	}
+	if r.mask != 0 {
+		return resetBatch
+	}
+	return t.nextBatch()
+}
+
+// nextBatch begins a batch with the entry that did not fit into the last one,
+// or goes to the next ring.
+func (t *Thread) nextBatch() uint8 {
+	r := &t.reset
+	if r.more {
+		r.batch, r.mask, r.more = r.next, 1, false
+		return t.loadEntry()
+	}
+	r.mask = 0
+	r.ring++
+	if r.interrupted {
+		return resetLeave
+	}
+	return resetRing
+}
+
+// batchSpan decides what to write-protect for the batch: kvm_reset_dirty_gfn.
+// It ignores silently what userspace may have made up, and drops the batch if
+// any of its pages lies beyond the slot's end.
+func (t *Thread) batchSpan() bool {
+	r, h := &t.reset, t.Host
+	s, live := t.livePages()
+	if live != r.mask && h.Kernel.Hazards[HazardStaleBatch] {
+		if s != nil {
+			t.loseMask(LossStaleBatch, s.Base+mmu.GFN(r.batch.offset), live)
+		}
+		live = 0
+	}
+	if live == 0 {
+		h.Stats.ResetIgnored++
+		return false
+	}
+	h.Stats.ResetBatches++
+	t.maskedSpan(s, r.batch.offset, live)
+	return true
+}
+
+// livePages returns the batch's slot, nil if there is none, and those of its
+// pages that lie within it.
+func (t *Thread) livePages() (*Slot, uint64) {
+	r := &t.reset
+	if r.batch.slot>>16 != 0 || r.batch.slot >= UserMemSlots {
+		return nil, 0
+	}
+	s := t.vm.Slots.ByID(uint16(r.batch.slot))
+	if s == nil || r.batch.offset >= s.Pages {
+		return s, 0
+	}
+	left := s.Pages - r.batch.offset
+	if left >= 64 {
+		return s, r.mask
+	}
+	return s, r.mask & (1<<left - 1)
+}
+
+// loseMask enters the pages of a mask into the ledger, run by run.
+func (t *Thread) loseMask(cause LossCause, first mmu.GFN, mask uint64) {
+	for mask != 0 {
+		skip := bits.TrailingZeros64(mask)
+		n := bits.TrailingZeros64(^(mask >> skip))
+		t.lose(cause, first+mmu.GFN(skip), uint64(n))
+		mask &^= (1<<n - 1) << skip
+	}
+}
+
+// tellReset tells the story of a reset entry, if it names the watched page.
+func (t *Thread) tellReset(g dirtyGFN) {
+	if t.Host.Story == nil || g.slot >= UserMemSlots {
+		return
+	}
+	if s := t.vm.Slots.ByID(uint16(g.slot)); s != nil && g.offset < s.Pages {
+		t.tell(StoryReset, s.Base+mmu.GFN(g.offset), 0, 0)
+	}
+}
+
+func (r *resetPath) sync(c *sim.Codec) {
+	c.Int(&r.ring)
+	c.U32(&r.counter)
+	r.batch.sync(c)
+	c.U64(&r.mask)
+	r.next.sync(c)
+	c.Bool(&r.more)
+	c.Bool(&r.interrupted)
+	c.U8(&r.first)
+}
+
+func (g *dirtyGFN) sync(c *sim.Codec) {
+	c.U32(&g.slot)
+	c.U64(&g.offset)
+}

@@ -1,6 +1,8 @@
 package kvmcore
 
 import (
+	"math/bits"
+
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -16,6 +18,13 @@ const (
 	RingFlagMask  = 3
 )
 
+// Layout of an entry, in bytes.
+const (
+	entryFlags  = 0 // u32
+	entrySlot   = 4 // u32: as_id << 16 | id
+	entryOffset = 8 // u64: page of the slot
+)
+
 // Ring is a vCPU's dirty ring: struct kvm_dirty_ring. The entries live in
 // simulated memory, shared with userspace, which may scribble on them at any
 // time; everything here is the kernel's own and never mapped.
@@ -27,7 +36,6 @@ type Ring struct {
 	SoftLimit  uint32 // entries: at this many used the vCPU exits
 	DirtyIndex uint32 // free running: next entry to push
 	ResetIndex uint32 // free running: next entry to reset
-	frames     uint64 // content frames allocated at Base
 }
 
 // EntryPA returns the address of the entry that free-running index i falls on.
@@ -49,12 +57,46 @@ func (r *Ring) Sync(c *sim.Codec) {
 	c.U32(&r.SoftLimit)
 	c.U32(&r.DirtyIndex)
 	c.U32(&r.ResetIndex)
-	c.U64(&r.frames)
 }
 
 // newRing allocates a zeroed ring of bytes for a vCPU: kvm_dirty_ring_alloc. ok
 // is false when the host has no memory left (ENOMEM). bytes 0 gives no ring.
-func (h *Host) newRing(bytes uint32) (r Ring, ok bool) { return Ring{}, bytes == 0 }
+func (h *Host) newRing(bytes uint32) (r Ring, ok bool) {
+	if bytes == 0 {
+		return Ring{}, true
+	}
+	pfn := h.Machine.Alloc.Alloc(blockOrder(uint64(bytes)))
+	if pfn == mmu.NoFrame {
+		return Ring{}, false
+	}
+	entries := bytes / RingEntryBytes
+	return Ring{Base: pfn.PA(), Size: entries, SoftLimit: entries - RingReservedEntries}, true
+}
 
 // freeRing gives the ring's memory back: kvm_dirty_ring_free.
-func (h *Host) freeRing(r *Ring) {}
+func (h *Host) freeRing(r *Ring) {
+	if r.Size != 0 {
+		h.Machine.Alloc.Free(r.Base.PFN(), blockOrder(uint64(r.Size)*RingEntryBytes))
+	}
+	*r = Ring{}
+}
+
+// blockOrder is the order of the allocator's smallest block of that many bytes.
+func blockOrder(bytes uint64) uint {
+	return uint(bits.Len64((bytes - 1) >> mmu.FrameShift))
+}
+
+// overrun books what a push on a full ring destroys: the record in the entry it
+// is about to overwrite, unless userspace had emptied that entry.
+func (t *Thread) overrun(r *Ring) {
+	v, mem := t.VCPU, t.Host.Machine.Mem
+	v.Stats.Overruns++
+	e := r.EntryPA(r.DirtyIndex)
+	if mem.Load(e+entryFlags, 4)&RingFlagMask == 0 {
+		return
+	}
+	id, rel := mem.Load(e+entrySlot, 4), mem.Load(e+entryOffset, 8)
+	if s := v.VM.Slots.ByID(uint16(id)); id>>16 == 0 && s != nil && rel < s.Pages {
+		t.lose(LossRingOverflow, s.Base+mmu.GFN(rel), 1)
+	}
+}

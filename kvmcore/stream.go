@@ -15,6 +15,7 @@ const (
 	GuestFetch                      // instruction fetch
 	GuestIdle                       // Value cycles without work (WFI, think time)
 	GuestEnd                        // the workload is finished: the vCPU stops for good
+	GuestHypercall                  // HVC: to the kernel and back
 )
 
 // GuestAccess is one access of a guest and the work before it. 32 bytes.

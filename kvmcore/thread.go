@@ -1,6 +1,8 @@
 package kvmcore
 
 import (
+	"fmt"
+
 	"ringmap/cpu"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -38,18 +40,49 @@ const (
 	NumCauses
 )
 
+var causeNames = [NumCauses]string{
+	"guest", "walk", "fault", "mark", "exit", "lock_wait", "reset", "get", "clear",
+	"protect", "steal", "save", "harvest", "copy", "idle",
+}
+
+// String returns the cause's name in statistics.
+func (c Cause) String() string { return causeNames[c] }
+
 // pathID names a kernel path on a thread's stack.
 type pathID uint8
 
 const (
-	pathNone pathID = iota
+	pathNone    pathID = iota
+	pathRun            // KVM_RUN
+	pathFault          // a stage-2 abort of the guest
+	pathMark           // mark_page_dirty_in_slot
+	pathSteal          // kvm_update_stolen_time
+	pathReset          // KVM_RESET_DIRTY_RINGS
+	pathSpan           // kvm_arch_mmu_enable_log_dirty_pt_masked
+	pathGet            // KVM_GET_DIRTY_LOG
+	pathClear          // KVM_CLEAR_DIRTY_LOG
+	pathLogging        // kvm_arch_commit_memory_region
+	numPaths
 )
 
-// pathDepth is the deepest nesting of paths: run > fault > mark > push.
-const pathDepth = 6
+// pathDepth is the deepest nesting of paths: run > fault > mark, with one to
+// spare for a path that a kernel write opens inside.
+const pathDepth = 4
 
-// Thread is a host thread: what runs kernel paths on a core. It belongs to one
-// VM at a time: that of its running path or loaded vCPU.
+// frame is one path on a thread's stack and how far it came.
+type frame struct {
+	path  pathID
+	pc    uint8
+	cause Cause // what its cycles are booked under
+}
+
+// Thread is a host thread: it runs kernel paths on a core, one at a time.
+//
+// A path is a struct of named locals below and a step function that looks at
+// its pc, fills the thread's block with at most mmu.BlockOps micro-ops and sets
+// the pc for the next step, which finds the loaded values in Block.Out. A path
+// may call another one and goes on when that one has returned. Nothing else
+// carries state, so a thread can be saved between any two steps.
 type Thread struct {
 	ID   int
 	Name string
@@ -60,53 +93,289 @@ type Thread struct {
 	Ret int64 // result of the last path: the ioctl's value, -1 on error
 	Err Errno // and its errno
 
-	Signal bool // a signal is pending: KVM_RUN and resets return EINTR
+	Signal bool // a signal is pending: KVM_RUN and resets are interrupted
 
 	Block  mmu.Block         // the program of the current step
 	Cycles [NumCauses]uint64 // where this thread's time went
 
-	stack  [pathDepth]pathID
-	causes [pathDepth]Cause
-	depth  int
+	vm        *VM // of the path that runs
+	stack     [pathDepth]frame
+	depth     int
+	waiting   *Lock
+	waitSince sim.Cycle
+	ran       int // micro-ops of the step before, whose values are in Block.Out
+
+	run     runPath
+	fault   faultPath
+	mark    markPath
+	steal   stealPath
+	reset   resetPath
+	span    spanPath
+	get     getPath
+	clear   clearPath
+	logging loggingPath
 }
 
 // NewThread makes a host thread that runs on core.
 func (h *Host) NewThread(core *cpu.Core, name string) *Thread {
+	if h.Profile == nil {
+		h.Profile = new(Profile) // software costs nothing
+	}
 	t := &Thread{ID: len(h.threads), Name: name, Host: h, Core: core}
 	h.threads = append(h.threads, t)
 	return t
 }
 
+// Step runs one block of the thread's innermost path.
+func (t *Thread) Step() Status {
+	if t.waiting != nil {
+		return Blocked
+	}
+	if t.depth == 0 {
+		return Done
+	}
+	f := &t.stack[t.depth-1]
+	cause := f.cause
+	t.ran = t.Block.N
+	t.Block.Reset()
+	switch f.path {
+	case pathRun:
+		t.stepRun(f)
+	case pathFault:
+		t.stepFault(f)
+	case pathMark:
+		t.stepMark(f)
+	case pathSteal:
+		t.stepSteal(f)
+	case pathReset:
+		t.stepReset(f)
+	case pathSpan:
+		t.stepSpan(f)
+	case pathGet:
+		t.stepGet(f)
+	case pathClear:
+		t.stepClear(f)
+	case pathLogging:
+		t.stepLogging(f)
+	}
+	if t.Block.N != 0 {
+		t.Exec(cause)
+	}
+	switch {
+	case t.waiting != nil:
+		return Blocked
+	case t.depth == 0:
+		return Done
+	}
+	return Running
+}
+
+// Finish steps until nothing is left to do, for callers without time. A thread
+// that blocks then waits for a lock that nobody can release: a programming error.
+func (t *Thread) Finish() {
+	for {
+		switch t.Step() {
+		case Done:
+			return
+		case Blocked:
+			panic("kvmcore: " + t.Name + " blocks on a lock in a call without time")
+		}
+	}
+}
+
 // Exec runs the thread's block on its core and books the cycles under cause.
 // Userspace programs use it too: fill t.Block, Exec, read t.Block.Out.
 func (t *Thread) Exec(cause Cause) {
+	t.Block.By = mmu.WriterKernel
+	if t.VCPU != nil {
+		t.Block.By = mmu.Writer(t.VCPU.Index)
+	}
 	before := t.Core.Now
 	t.Core.Exec(&t.Block)
 	t.Cycles[cause] += uint64(t.Core.Now - before)
 }
 
-// Step runs one block of the thread's innermost path.
-func (t *Thread) Step() Status { return Done }
+// spend lets time pass on the thread's core without touching memory.
+func (t *Thread) spend(n sim.Cycle, cause Cause) {
+	t.Core.Now += n
+	t.Cycles[cause] += uint64(n)
+}
 
-// Finish steps until nothing is left to do, for callers without time. A thread
-// that blocks then waits for a lock that nobody can release: a programming error.
-func (t *Thread) Finish() {}
+// start begins a path on an idle thread, as a system call does.
+func (t *Thread) start(vm *VM, p pathID, cause Cause) {
+	if t.depth != 0 {
+		panic("kvmcore: " + t.Name + " begins a call inside another one")
+	}
+	t.vm, t.Ret, t.Err = vm, 0, OK
+	t.push(p, cause)
+}
 
-// StartReset begins KVM_RESET_DIRTY_RINGS: Ret = entries reset.
-func (t *Thread) StartReset(vm *VM) {}
+// call opens a path inside the current one, which goes on when it has returned.
+func (t *Thread) call(p pathID) { t.push(p, t.stack[t.depth-1].cause) }
 
-// StartGetDirtyLog begins KVM_GET_DIRTY_LOG of slot (as_id<<16 | id). out gets
-// the non-zero words; nil stands for a bad pointer and gives EFAULT.
-func (t *Thread) StartGetDirtyLog(vm *VM, slot uint32, out *DirtyLog) {}
+func (t *Thread) push(p pathID, cause Cause) {
+	t.stack[t.depth] = frame{path: p, cause: cause}
+	t.depth++
+}
 
-// StartClearDirtyLog begins KVM_CLEAR_DIRTY_LOG of num pages from first. bits
-// holds the non-zero words relative to first; nil stands for a bad pointer.
-func (t *Thread) StartClearDirtyLog(vm *VM, slot uint32, first uint64, num uint32, bits *DirtyLog) {}
+// ret leaves the current path.
+func (t *Thread) ret() { t.depth-- }
 
-// StartEnableLogging begins what kvm_arch_commit_memory_region does to stage 2
-// when slot has LOG_DIRTY: write-protect, flush, eager split. The memslot ioctl
-// calls it after the new slot is in place.
-func (t *Thread) StartEnableLogging(vm *VM, slot *Slot) {}
+// leave ends a system call with its result; its last step must not call.
+func (t *Thread) leave(ret int64, e Errno) {
+	if e != OK {
+		ret = -1
+	}
+	t.Ret, t.Err = ret, e
+	t.ret()
+}
+
+// through runs the path on top of the stack until it has returned: for kernel
+// code that is not a path itself, such as the interrupt controller's.
+func (t *Thread) through() {
+	saved := t.Block
+	for d := t.depth; t.depth >= d; {
+		if t.Step() == Blocked {
+			panic("kvmcore: " + t.Name + " blocks where it must not")
+		}
+	}
+	t.Block = saved
+}
+
+// stage2 is the table that a saved program edits, nil when no path runs.
+func (vm *VM) stage2() *mmu.Stage2 {
+	if vm == nil {
+		return nil
+	}
+	return &vm.Stage2
+}
+
+// slotRef names a memslot across steps, during which it may be deleted.
+type slotRef struct {
+	id   uint16
+	base mmu.GFN
+	hva  mmu.HVA
+	ok   bool
+}
+
+func refTo(s *Slot) slotRef {
+	if s == nil {
+		return slotRef{}
+	}
+	return slotRef{s.ID, s.Base, s.HVA, true}
+}
+
+// slot resolves a reference: nil if that slot is gone, moved, or replaced.
+func (vm *VM) slot(r slotRef) *Slot {
+	if !r.ok {
+		return nil
+	}
+	s := vm.Slots.ByID(r.id)
+	if s == nil || s.Base != r.base || s.HVA != r.hva {
+		return nil
+	}
+	return s
+}
+
+func (r *slotRef) sync(c *sim.Codec) {
+	c.U16(&r.id)
+	sim.Uint(c, &r.base)
+	sim.Uint(c, &r.hva)
+	c.Bool(&r.ok)
+}
 
 // Sync saves, restores or hashes the thread in the middle of whatever it does.
-func (t *Thread) Sync(c *sim.Codec) {}
+// VMs, vCPUs and threads themselves must exist already.
+func (t *Thread) Sync(c *sim.Codec) {
+	c.Tag("thread")
+	t.syncVM(c)
+	c.I64(&t.Ret)
+	sim.Uint(c, &t.Err)
+	c.Bool(&t.Signal)
+	t.Block.Sync(c)
+	for i := range t.Cycles {
+		c.U64(&t.Cycles[i])
+	}
+	t.syncStack(c)
+	t.run.sync(c)
+	t.fault.sync(c, t.vm)
+	t.mark.sync(c)
+	t.steal.sync(c)
+	t.reset.sync(c)
+	t.span.sync(c, t.vm)
+	t.get.sync(c)
+	t.clear.sync(c)
+	t.logging.ref.sync(c)
+}
+
+// syncVM codes which VM and vCPU the thread works for, by their numbers.
+func (t *Thread) syncVM(c *sim.Codec) {
+	vmid, index := uint16(0), int64(-1)
+	if t.vm != nil {
+		vmid = t.vm.VMID
+	}
+	if t.VCPU != nil {
+		index = int64(t.VCPU.Index)
+		vmid = t.VCPU.VM.VMID
+	}
+	c.U16(&vmid)
+	c.I64(&index)
+	if !c.Loading() {
+		return
+	}
+	t.vm, t.VCPU = nil, nil
+	for _, vm := range t.Host.VMs {
+		if vm.VMID == vmid {
+			t.vm = vm
+		}
+	}
+	if index >= 0 {
+		if t.vm == nil || index >= int64(len(t.vm.VCPUs)) {
+			c.Fail(fmt.Errorf("thread %s has vCPU %d of VM %d, which does not exist", t.Name, index, vmid))
+			return
+		}
+		t.VCPU = t.vm.VCPUs[index]
+	}
+}
+
+// syncStack codes the stack of paths and which lock the thread waits for.
+func (t *Thread) syncStack(c *sim.Codec) {
+	c.Int(&t.depth)
+	if t.depth < 0 || t.depth > pathDepth {
+		c.Fail(fmt.Errorf("thread %s has %d open paths", t.Name, t.depth))
+		t.depth = 0
+	}
+	for i := range t.stack {
+		f := &t.stack[i]
+		sim.Uint(c, &f.path)
+		c.U8(&f.pc)
+		sim.Uint(c, &f.cause)
+		if f.path >= numPaths || f.cause >= NumCauses {
+			c.Fail(fmt.Errorf("thread %s is in unknown path %d for cause %d", t.Name, f.path, f.cause))
+			*f = frame{}
+		}
+	}
+	which := uint8(0)
+	switch {
+	case t.waiting == nil:
+	case t.waiting == &t.vm.SlotsLock:
+		which = 1
+	default:
+		which = 2
+	}
+	c.U8(&which)
+	sim.Uint(c, &t.waitSince)
+	if !c.Loading() {
+		return
+	}
+	t.waiting = nil
+	switch {
+	case which == 0:
+	case t.vm == nil || which > 2:
+		c.Fail(fmt.Errorf("thread %s waits for unknown lock %d", t.Name, which))
+	case which == 1:
+		t.waiting = &t.vm.SlotsLock
+	default:
+		t.waiting = &t.vm.MMULock
+	}
+}
