@@ -2,6 +2,7 @@ package its
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 
@@ -31,6 +32,8 @@ type LPIs struct {
 	low   [numLowBlocks]*lpiBlock // INTIDs of INTIDBits
 	high  []*lpiBlock             // the others, ascending
 	count int
+
+	spare *lpiBlock // the last block that became empty
 
 	writes uint64 // bytes of pending tables written
 	buf    [1]byte
@@ -78,11 +81,21 @@ func (l *LPIs) highIndex(intid uint32) int {
 	return sort.Search(len(l.high), func(i int) bool { return l.high[i].base >= base })
 }
 
-// Next returns the LPI with the lowest INTID from intid on, nil behind the last:
+// First returns the LPI with the lowest INTID, nil if there is none:
 //
-//	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) { … }
-func (l *LPIs) Next(intid uint32) *LPI {
-	intid = max(intid, FirstLPI)
+//	for p := l.First(); p != nil; p = l.After(p) { … }
+func (l *LPIs) First() *LPI { return l.next(FirstLPI) }
+
+// After returns the LPI with the next INTID, nil behind the last.
+func (l *LPIs) After(p *LPI) *LPI {
+	if p.INTID == math.MaxUint32 {
+		return nil
+	}
+	return l.next(p.INTID + 1)
+}
+
+// next returns the LPI with the lowest INTID from intid on.
+func (l *LPIs) next(intid uint32) *LPI {
 	for n := (intid - FirstLPI) / lpiBlockSize; n < numLowBlocks; n++ {
 		if b := l.low[n]; b != nil {
 			if p := b.next(intid); p != nil {
@@ -116,7 +129,10 @@ func (b *lpiBlock) next(intid uint32) *LPI {
 func (l *LPIs) add(intid uint32, target int32) (p *LPI, fresh bool) {
 	b := l.block(intid)
 	if b == nil {
-		b = &lpiBlock{base: intid &^ (lpiBlockSize - 1)}
+		if b, l.spare = l.spare, nil; b == nil {
+			b = new(lpiBlock)
+		}
+		b.base = intid &^ (lpiBlockSize - 1)
 		if n := (intid - FirstLPI) / lpiBlockSize; n < numLowBlocks {
 			l.low[n] = b
 		} else {
@@ -147,6 +163,7 @@ func (l *LPIs) put(intid uint32) {
 	if b.live != 0 {
 		return
 	}
+	l.spare = b
 	if n := (intid - FirstLPI) / lpiBlockSize; n < numLowBlocks {
 		l.low[n] = nil
 		return
@@ -181,7 +198,7 @@ func (l *LPIs) LoadConfig(m Machine, p *LPI) Error {
 
 // InvalidateAll reads the configuration of every LPI that targets a PE.
 func (l *LPIs) InvalidateAll(m Machine, pe int32) {
-	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) {
+	for p := l.First(); p != nil; p = l.After(p) {
 		if p.Target == pe {
 			l.LoadConfig(m, p) // an unreadable byte leaves the LPI as it is
 		}
@@ -190,7 +207,7 @@ func (l *LPIs) InvalidateAll(m Machine, pe int32) {
 
 // move retargets every LPI of one PE to another.
 func (l *LPIs) move(from, to int32) {
-	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) {
+	for p := l.First(); p != nil; p = l.After(p) {
 		if p.Target == from {
 			p.Target = to
 		}
@@ -204,7 +221,7 @@ func (l *LPIs) LoadPending(m Machine, pe int32) Error {
 	b := l.buf[:]
 	last := ^mmu.IPA(0)
 	base := m.PendBase(pe)
-	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) {
+	for p := l.First(); p != nil; p = l.After(p) {
 		addr, bit := base.PendingAddr(p.INTID)
 		if addr != last { // read for the LPIs of other PEs too
 			if err := m.ReadGuest(addr, b); err != None {
@@ -225,7 +242,7 @@ func (l *LPIs) LoadPending(m Machine, pe int32) Error {
 func (l *LPIs) SavePending(m Machine) Error {
 	b := l.buf[:]
 	last := ^mmu.IPA(0)
-	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) {
+	for p := l.First(); p != nil; p = l.After(p) {
 		if p.Target == NoPE {
 			continue
 		}
@@ -268,7 +285,29 @@ func (l *LPIs) ConsumePending(m Machine, p *LPI) Error {
 	return m.WriteGuest(addr, b)
 }
 
-// Sync saves, restores or hashes the LPIs.
+// CheckLoaded tells whether the LPIs are those that the events of all ITSs map to.
+func (l *LPIs) CheckLoaded(all ...*ITS) error {
+	refs := map[uint32]uint32{}
+	for _, s := range all {
+		for _, d := range s.Devices {
+			for i := range d.Events {
+				refs[d.Events[i].INTID]++
+			}
+		}
+	}
+	for p := l.First(); p != nil; p = l.After(p) {
+		if refs[p.INTID] != p.refs {
+			return fmt.Errorf("LPI %d has %d events, not %d", p.INTID, refs[p.INTID], p.refs)
+		}
+	}
+	if len(refs) != l.count {
+		return fmt.Errorf("%d LPIs, but events of %d", l.count, len(refs))
+	}
+	return nil
+}
+
+// Sync saves, restores or hashes the LPIs. Whoever loads them calls CheckLoaded
+// when the ITSs are there too.
 func (l *LPIs) Sync(c *sim.Codec) {
 	c.Tag("lpis")
 	n := l.count
@@ -290,7 +329,7 @@ func (l *LPIs) Sync(c *sim.Codec) {
 		}
 		return
 	}
-	for p := l.Next(0); p != nil; p = l.Next(p.INTID + 1) {
+	for p := l.First(); p != nil; p = l.After(p) {
 		p.sync(c)
 	}
 }
