@@ -129,7 +129,7 @@ const (
 // String shows the fields that are set, for messages and the story of a page.
 func (d Desc) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%#016x", uint64(d))
+	fmt.Fprintf(&b, "0x%016x", uint64(d))
 	for _, f := range leafFields {
 		if v := d.Get(f.field); v != 0 {
 			fmt.Fprintf(&b, " %s=%#x", f.name, v)

@@ -94,7 +94,8 @@ func (w *span) passed() bool {
 // ascend leaves the table that the span is through with for the entry after it,
 // and returns an address that the table maps.
 func (w *span) ascend() IPA {
-	inside := w.at - 1
+	w.at--
+	inside := w.at
 	w.level--
 	w.entry = w.S2.Entry(w.table[w.level], w.level, inside)
 	w.advance(w.S2.Shift(w.level))
