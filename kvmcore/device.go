@@ -3,6 +3,7 @@ package kvmcore
 import (
 	"fmt"
 
+	"ringmap/its"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -183,6 +184,13 @@ func (vm *VM) syncDevices(c *sim.Codec) {
 			k.sync(c)
 		}
 	})
+	if c.Loading() {
+		states := make([]*its.ITS, len(g.itss))
+		for i, k := range g.itss {
+			states[i] = k.state
+		}
+		c.Fail(g.lpis.CheckLoaded(states...))
+	}
 }
 
 // undefined is an address that has not been set: VGIC_ADDR_UNDEF.

@@ -298,7 +298,7 @@ func (g *VGIC) checkLoaded() error {
 	if g.initialised && len(g.spis)+numPrivateIRQs != int(g.nrIRQs) {
 		return fmt.Errorf("%d shared interrupts of %d", len(g.spis), g.nrIRQs)
 	}
-	for l := g.lpis.Next(0); l != nil; l = g.lpis.Next(l.INTID + 1) {
+	for l := g.lpis.First(); l != nil; l = g.lpis.After(l) {
 		if l.Target < its.NoPE || int(l.Target) >= n {
 			return fmt.Errorf("LPI %d targets vCPU %d of %d", l.INTID, l.Target, n)
 		}
