@@ -67,7 +67,9 @@ func (vm *VM) CreateDevice(name string) (Device, Errno) {
 // length of the value in bytes; the kernel reads as much as the group wants.
 func (vm *VM) SetAttr(t *Thread, d Device, group uint32, attr uint64, size int, val uint64) Errno {
 	g := vm.irqchip()
-	defer g.on(t)()
+	saved := g.thread
+	g.thread = t
+	defer func() { g.thread = saved }()
 	g.spend(g.cost().Ioctl)
 	return d.SetAttr(group, attr, size, val)
 }
@@ -75,7 +77,9 @@ func (vm *VM) SetAttr(t *Thread, d Device, group uint32, attr uint64, size int, 
 // GetAttr is KVM_GET_DEVICE_ATTR on thread t.
 func (vm *VM) GetAttr(t *Thread, d Device, group uint32, attr uint64, size int) (uint64, Errno) {
 	g := vm.irqchip()
-	defer g.on(t)()
+	saved := g.thread
+	g.thread = t
+	defer func() { g.thread = saved }()
 	g.spend(g.cost().Ioctl)
 	return d.GetAttr(group, attr, size)
 }

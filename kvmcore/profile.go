@@ -40,6 +40,11 @@ type Profile struct {
 	ProtectBlock uint64 // a block entry that does
 	ScanWord     uint64 // looking at a bitmap word
 	CopyWord     uint64 // copying one to or from userspace
+	ITSCommand   uint64 // a command of the ITS queue
+	TableEntry   uint64 // an entry of an ITS table, saved or scanned
+	LPIVisit     uint64 // an LPI on the way through all of them
+	MSI          uint64 // an MSI whose translation is cached
+	MSITranslate uint64 // what one costs more whose translation is not
 
 	figures []Figure
 	rows    []Row
@@ -97,6 +102,11 @@ var profileFields = []field{
 	{name: "protect_block", wide: func(p *Profile) *uint64 { return &p.ProtectBlock }},
 	{name: "scan_word", wide: func(p *Profile) *uint64 { return &p.ScanWord }},
 	{name: "copy_word", wide: func(p *Profile) *uint64 { return &p.CopyWord }},
+	{name: "its_command", wide: func(p *Profile) *uint64 { return &p.ITSCommand }},
+	{name: "table_entry", wide: func(p *Profile) *uint64 { return &p.TableEntry }},
+	{name: "lpi_visit", wide: func(p *Profile) *uint64 { return &p.LPIVisit }},
+	{name: "msi", wide: func(p *Profile) *uint64 { return &p.MSI }},
+	{name: "msi_translate", wide: func(p *Profile) *uint64 { return &p.MSITranslate }},
 }
 
 //go:embed profiles/*.yaml
@@ -216,12 +226,3 @@ func (p *Profile) Figures() []Figure { return p.figures }
 
 // Rows returns the measurements that the model is checked against, by name.
 func (p *Profile) Rows() []Row { return p.rows }
-
-// machineSpec is the hardware of a host with the profile's costs.
-func machineSpec(spec HostSpec) cpu.Spec {
-	m := cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB}
-	if spec.Profile != nil {
-		m.Costs = spec.Profile.Costs
-	}
-	return m
-}

@@ -73,13 +73,6 @@ func (m *gicMachine) Trigger(device, event uint32) its.Error {
 	return m.its.trigger(device, event)
 }
 
-// on makes t the thread of the present call; the result ends it.
-func (g *VGIC) on(t *Thread) func() {
-	saved := g.thread
-	g.thread = t
-	return func() { g.thread = saved }
-}
-
 // current is the thread that accesses guest memory.
 func (g *VGIC) current() *Thread {
 	if g.thread == nil {
@@ -87,6 +80,11 @@ func (g *VGIC) current() *Thread {
 	}
 	return g.thread
 }
+
+// cost are the instruction overheads of the host. Reads and writes of guest memory
+// and the recording of dirty pages come on top: they are micro-ops of the paths
+// that do them.
+func (g *VGIC) cost() *Profile { return g.vm.Host.Profile }
 
 // spend lets time pass for the present call.
 func (g *VGIC) spend(cycles uint64) {

@@ -32,7 +32,10 @@ func (vm *VM) SignalMSIOn(t *Thread, devid, eventid, flags uint32) (int64, Errno
 		base = g.itss[n-1].base
 	}
 	if t != nil {
-		defer g.on(t)()
+		saved := g.thread
+		g.thread = t
+		defer func() { g.thread = saved }()
+		g.spend(g.cost().Ioctl)
 	}
 	ret, e := g.signal(base+doorbell, devid, eventid, flags)
 	if e != OK || ret == 0 {
@@ -65,7 +68,7 @@ func (g *VGIC) signal(addr mmu.IPA, devid, eventid, flags uint32) (int64, Errno)
 	if flags&MSIValidDevID == 0 || k == nil {
 		return 0, EINVAL
 	}
-	g.spend(g.cost().MSI + g.cost().Translate)
+	g.spend(g.cost().MSI + g.cost().MSITranslate)
 	switch k.trigger(devid, eventid) {
 	case its.None:
 		return 1, OK
