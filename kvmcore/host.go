@@ -23,8 +23,11 @@ func NewHost(spec HostSpec) *Host {
 	if spec.Page == 0 {
 		spec.Page = mmu.Granule4K
 	}
+	if spec.Profile == nil {
+		spec.Profile = &Profile{}
+	}
 	h := &Host{
-		Machine: cpu.NewMachine(machineSpec(spec)),
+		Machine: cpu.NewMachine(cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB, Costs: spec.Profile.Costs}),
 		Kernel:  spec.Kernel, Profile: spec.Profile, Page: spec.Page,
 		Warned: map[string]bool{},
 	}

@@ -133,24 +133,29 @@ func (h *HostMemory) unitShift(b Backing) uint {
 }
 
 // Fault resolves a page of the process as a page fault does, assigning frames
-// that are missing. EFAULT where nothing is mapped, ENOMEM when the machine has no frame left.
+// that are missing. EFAULT where nothing is mapped, ENOMEM when the machine has
+// no frame left.
 func (h *HostMemory) Fault(hva mmu.HVA, write bool) (HostPage, Errno) {
 	m := h.find(hva)
 	if m == nil {
 		return HostPage{}, EFAULT
 	}
 	u := m.unitOf(hva, h.page)
-	state := *u.state
+	state := u.state()
 	if !write && !state.present() && !m.populated && m.backing <= BackingTHP {
 		// do_anonymous_page: a read of fresh memory maps the shared zero page.
-		*u.state = unitZero
+		u.set(unitZero)
 		return HostPage{PFN: h.zero, Block: h.page.Size()}, OK
 	}
 	if !state.present() {
-		*u.state = unitAt(h.assign(u))
+		pfn := h.assign(u)
+		if pfn == mmu.NoFrame {
+			return HostPage{}, ENOMEM
+		}
+		u.set(unitAt(pfn))
 	}
 	p := HostPage{
-		PFN:   u.state.pfn() + mmu.PFN(uint64(hva-u.start)&^(h.page.Size()-1)>>mmu.FrameShift),
+		PFN:   u.pa(hva &^ mmu.HVA(h.page.Size()-1)).PFN(),
 		Block: 1 << u.shift, Writable: true, Replaced: state == unitZero,
 	}
 	if p.Replaced { // wp_page_copy: the MMU notifier drops the zero page from every stage 2
