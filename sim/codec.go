@@ -47,7 +47,7 @@ const hashChunk = 4 << 10
 func NewEncoder() *Codec { return &Codec{mode: encoding} }
 
 // NewDecoder returns a codec that reads b, which may come from anywhere: damage
-// gives an error, never a panic, nor more memory than a small multiple of b.
+// gives an error, never a panic, and memory only for elements that are there.
 func NewDecoder(b []byte) *Codec { return &Codec{mode: decoding, buf: b} }
 
 // NewHasher returns a codec that hashes; Sum returns the hash.
@@ -143,10 +143,6 @@ func (c *Codec) I64(p *int64) {
 func (c *Codec) Int(p *int) {
 	v := int64(*p)
 	c.I64(&v)
-	if int64(int(v)) != v {
-		c.Fail(fmt.Errorf("number %d does not fit an int", v))
-		return
-	}
 	*p = int(v)
 }
 
@@ -190,11 +186,17 @@ func (c *Codec) Bytes(p *[]byte) {
 
 // Fixed codes the bytes of p without a length: for arrays, as in c.Fixed(a[:]).
 func (c *Codec) Fixed(p []byte) {
-	if c.mode != decoding {
+	switch {
+	case c.mode == decoding:
+		if b := c.take(len(p)); b != nil {
+			copy(p, b)
+		}
+	case c.mode == hashing && len(p) >= hashChunk:
+		c.flush()
+		c.digest.Write(p)
+	default:
 		c.buf = append(c.buf, p...)
 		c.spill()
-	} else if b := c.take(len(p)); b != nil {
-		copy(p, b)
 	}
 }
 
