@@ -161,12 +161,12 @@ func replayScenario(k kvmcore.Kernel, s *scenario) Result {
 		op.replay(w)
 		switch {
 		case w.diff != "":
-			res.Status, res.Detail = StatusDifferent, fmt.Sprintf("event %d (%s): %s", i, s.names[i], w.diff)
+			res.Status, res.Detail = StatusDifferent, fmt.Sprintf("event %d (%s): %s", i, op.name(), w.diff)
 		case w.reason != "":
-			res.Status, res.Detail = StatusUnsupported, fmt.Sprintf("event %d (%s): %s", i, s.names[i], w.reason)
+			res.Status, res.Detail = StatusUnsupported, fmt.Sprintf("event %d (%s): %s", i, op.name(), w.reason)
 		case w.ended && i+1 < len(s.ops):
 			res.Status = StatusDifferent
-			res.Detail = fmt.Sprintf("event %d (%s): the modelled kernel crashed, the recorded one went on", i, s.names[i])
+			res.Detail = fmt.Sprintf("event %d (%s): the modelled kernel crashed, the recorded one went on", i, op.name())
 		default:
 			continue
 		}

@@ -24,12 +24,12 @@ type scenario struct {
 	Warn     []string          `json:"warn"`
 	DMesg    []string          `json:"dmesg"` // for people
 
-	ops   []operation
-	names []string // of the ops
+	ops []operation
 }
 
 // operation is one event: what the VMM did, and what came of it.
 type operation interface {
+	name() string
 	// replay does the same on the model and compares what came of it.
 	replay(w *world)
 }
@@ -69,8 +69,16 @@ var operations = map[string]func() operation{
 	"note":                   func() operation { return &note{} },
 }
 
+// event is what all events have.
+type event struct {
+	Op string `json:"op"`
+}
+
+func (e event) name() string { return e.Op }
+
 // result is what an ioctl returned.
 type result struct {
+	event
 	Ret int64  `json:"ret"`
 	Err string `json:"err"`
 }
@@ -147,31 +155,29 @@ func decodeScenario(line []byte) (*scenario, error) {
 		return nil, fmt.Errorf("page_size %d: only recordings of 4096 can be replayed", s.PageSize)
 	}
 	for i, raw := range s.Events {
-		op, name, err := decodeOperation(raw)
+		op, err := decodeOperation(raw)
 		if err != nil {
 			return nil, fmt.Errorf("scenario %s, event %d: %w", s.ID, i, err)
 		}
-		s.ops, s.names = append(s.ops, op), append(s.names, name)
+		s.ops = append(s.ops, op)
 	}
 	return s, nil
 }
 
-func decodeOperation(raw []byte) (op operation, name string, err error) {
-	var head struct {
-		Op string `json:"op"`
-	}
+func decodeOperation(raw []byte) (operation, error) {
+	var head event
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return nil, "", fmt.Errorf("want an object with a string \"op\": %w", err)
+		return nil, fmt.Errorf("want an object with a string \"op\": %w", err)
 	}
 	make, ok := operations[head.Op]
 	if !ok {
-		return nil, "", fmt.Errorf("unknown op %q", head.Op)
+		return nil, fmt.Errorf("unknown op %q", head.Op)
 	}
-	op = make()
+	op := make()
 	if err := strict(raw, op); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", head.Op, err)
+		return nil, fmt.Errorf("%s: %w", head.Op, err)
 	}
-	return op, head.Op, nil
+	return op, nil
 }
 
 // strict decodes one JSON object into a struct: no key may be unknown, and none

@@ -13,6 +13,7 @@ const writerVMM = mmu.WriterVMM
 const maxHostBytes = 1 << 30
 
 type hostWrite struct {
+	event
 	GPA   word   `json:"gpa"`
 	Words []word `json:"words"`
 }
@@ -25,6 +26,7 @@ func (o *hostWrite) replay(w *world) {
 
 // itsCommand is a command in the ITS queue: nothing runs until CWRITER is written.
 type itsCommand struct {
+	event
 	Name string `json:"name"`
 	GPA  word   `json:"gpa"`
 	DW   dwords `json:"dw"`
@@ -37,6 +39,7 @@ func (o *itsCommand) replay(w *world) {
 }
 
 type hostFill struct {
+	event
 	GPA  word   `json:"gpa"`
 	Len  uint64 `json:"len"`
 	Byte uint8  `json:"byte"`
@@ -50,6 +53,7 @@ func (o *hostFill) replay(w *world) {
 }
 
 type hostRead struct {
+	event
 	GPA     word         `json:"gpa"`
 	Len     uint64       `json:"len"`
 	Nonzero []memoryWord `json:"nonzero"`

@@ -38,6 +38,7 @@ func (w *world) setFlags(v *kvmcore.VCPU, i, flags uint32) {
 }
 
 type harvest struct {
+	event
 	VCPU    int        `json:"vcpu"`
 	Max     int64      `json:"max"`
 	Mark    uint32     `json:"mark"`
@@ -89,6 +90,7 @@ func (w *world) compareEntries(runs []entryRun, modelled []ringEntry) {
 }
 
 type mark struct {
+	event
 	VCPU  int    `json:"vcpu"`
 	From  uint32 `json:"from"`
 	N     uint32 `json:"n"`
@@ -104,6 +106,7 @@ func (o *mark) replay(w *world) {
 }
 
 type pokeRing struct {
+	event
 	VCPU   int    `json:"vcpu"`
 	Index  uint32 `json:"index"`
 	Slot   uint32 `json:"slot"`
@@ -123,6 +126,7 @@ func (o *pokeRing) replay(w *world) {
 }
 
 type ringState struct {
+	event
 	VCPU       int    `json:"vcpu"`
 	Clean      uint32 `json:"clean"`
 	Dirty      uint32 `json:"dirty"`
@@ -146,6 +150,7 @@ func (o *ringState) replay(w *world) {
 }
 
 type ringDump struct {
+	event
 	VCPU    int        `json:"vcpu"`
 	Flags   []valueRun `json:"flags"`
 	Entries []entryRun `json:"entries"`

@@ -103,7 +103,7 @@ func (o *createVM) replay(w *world) {
 	w.outcome(o.result, 0, kvmcore.OK)
 }
 
-type destroyVM struct{}
+type destroyVM struct{ event }
 
 func (o *destroyVM) replay(w *world) {
 	if w.needVM() {
@@ -270,6 +270,7 @@ func (o *mmapVCPU) replay(w *world) {
 }
 
 type guestProgram struct {
+	event
 	VCPU int       `json:"vcpu"`
 	Code []guestOp `json:"code"`
 }
@@ -348,7 +349,7 @@ type run struct {
 
 // runLimit bounds one KVM_RUN, in cycles of guest work: a guest that spins never
 // comes back by itself.
-const runLimit = sim.Cycle(1) << 32
+const runLimit = sim.Cycle(1) << 28
 
 func (o *run) replay(w *world) {
 	v := w.vcpu(o.VCPU)
@@ -399,6 +400,7 @@ func exitName(reason uint32) string {
 }
 
 type setImmediateExit struct {
+	event
 	VCPU  int `json:"vcpu"`
 	Value int `json:"value"`
 }
@@ -411,6 +413,7 @@ func (o *setImmediateExit) replay(w *world) {
 
 // note is free text, except where it says what another thread does.
 type note struct {
+	event
 	Text string `json:"text"`
 }
 
