@@ -118,9 +118,6 @@ type Thread struct {
 
 // NewThread makes a host thread that runs on core.
 func (h *Host) NewThread(core *cpu.Core, name string) *Thread {
-	if h.Profile == nil {
-		h.Profile = new(Profile) // software costs nothing
-	}
 	t := &Thread{ID: len(h.threads), Name: name, Host: h, Core: core}
 	h.threads = append(h.threads, t)
 	return t
