@@ -150,10 +150,10 @@ func (m *Memory) Seed(pfn PFN, seed uint64) {
 func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	s := from.find(src)
 	if s == nil {
-		if d := m.find(dst); d != nil {
+		if c := m.findChunk(dst); c != nil && (c.watched || m.find(dst) != nil) {
 			m.rebase(m.written(dst, 0), filled, 0)
 		}
-		return
+		return // nothing onto nothing makes no frame
 	}
 	d := m.written(dst, s.writer)
 	if d == s {

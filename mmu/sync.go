@@ -25,7 +25,7 @@ func (m *Memory) Sync(c *sim.Codec) {
 			ranges++
 		}
 		m.eachFrame(k, func(key uint16, f *Frame) {
-			if k.stored(key, f) {
+			if m.stored(k, key, f) {
 				frames++
 			}
 		})
@@ -34,7 +34,7 @@ func (m *Memory) Sync(c *sim.Codec) {
 	c.Len(&frames)
 	m.eachChunk(func(first PFN, k *chunk) {
 		m.eachFrame(k, func(key uint16, f *Frame) {
-			if k.stored(key, f) {
+			if m.stored(k, key, f) {
 				pfn := first + PFN(key)
 				sim.Uint(c, &pfn)
 				m.syncFrame(c, f)
@@ -45,13 +45,16 @@ func (m *Memory) Sync(c *sim.Codec) {
 }
 
 // stored reports whether a frame differs from what a new one at its place is.
-func (k *chunk) stored(key uint16, f *Frame) bool {
+func (m *Memory) stored(k *chunk, key uint16, f *Frame) bool {
 	tag := uint64(0)
 	if k.watched {
 		tag = k.tag + uint64(key) | watchedBit
 	}
-	return f.kind != filled || f.base != 0 || f.n != 0 || f.tag != tag || f.writer != 0
+	return f.kind != filled || f.base != 0 || f.n != 0 || f.tag != tag || f.writer != 0 || m.entered(f)
 }
+
+// entered reports whether a frame is in the journal.
+func (m *Memory) entered(f *Frame) bool { return f.tag&watchedBit != 0 && f.epoch == m.epoch }
 
 // syncRanges codes the chunks that are watched whole.
 func (m *Memory) syncRanges(c *sim.Codec, n int) {
@@ -95,6 +98,10 @@ func (m *Memory) syncFrame(c *sim.Codec, f *Frame) {
 	sim.Uint(c, &kind)
 	sim.Uint(c, &f.writer)
 	c.U64(&f.tag)
+	entered := m.entered(f)
+	if c.Bool(&entered); entered && c.Loading() {
+		f.epoch = m.epoch
+	}
 	if kind > ownVersion {
 		c.Fail(errFrame)
 		return
@@ -127,19 +134,11 @@ func (m *Memory) syncFrame(c *sim.Codec, f *Frame) {
 	}
 }
 
-// syncJournal codes the journal, and with it which frames are in it.
 func (m *Memory) syncJournal(c *sim.Codec) {
 	sim.Slice(c, &m.journal, func(c *sim.Codec, e *JournalEntry) {
 		sim.Uint(c, &e.PFN)
 		c.U64(&e.Tag)
 	})
-	if c.Loading() && c.Err() == nil {
-		for _, e := range m.journal {
-			if f := m.Frame(e.PFN); f.tag == e.Tag|watchedBit {
-				f.epoch = m.epoch
-			}
-		}
-	}
 }
 
 // reindex rebuilds what a Domain derives from its spaces.
