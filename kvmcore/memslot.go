@@ -100,7 +100,7 @@ func (vm *VM) checkRegion(r Region) (slotChange, Errno) {
 		return 0, EEXIST
 	}
 	// kvm_prepare_memory_region: the bitmap is allocated before the arch hook.
-	if change != slotFlagsOnly && uint64(r.GPA)+r.Size > 1<<IPABits {
+	if change != slotFlagsOnly && uint64(r.GPA)+r.Size > 1<<vm.Stage2.IPABits {
 		return 0, EFAULT
 	}
 	return change, OK

@@ -1,0 +1,234 @@
+// Package bench turns a scenario into a machine, runs it and records what came
+// out.
+//
+//	scenario ─► Plan ─► machine: engine, host, VM, streams, VMM, audit
+//	                       │          (build.go: the one place that wires them)
+//	                       ├─ run to its end ────────────┐
+//	                       └─ a second one with tracking │ (run.go; in parallel, for
+//	                          off: guest.slowdown ───────┤  simulations share nothing)
+//	                                                     ▼
+//	                                        Result ─► JSON, summary
+//
+// A record depends on scenario, seed and version alone.
+package bench
+
+import (
+	"fmt"
+
+	"ringmap/bench/audit"
+	"ringmap/bench/scenario"
+	"ringmap/cpu"
+	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
+	"ringmap/mmu"
+	"ringmap/sim"
+	"ringmap/workloads"
+)
+
+// machine is one simulation: everything that a scenario describes, wired.
+type machine struct {
+	plan    *scenario.Plan
+	engine  *sim.Engine
+	host    *kvmcore.Host
+	vm      *kvmcore.VM
+	vmm     *vmm.VMM
+	dest    *mmu.Memory
+	audit   *audit.Audit // nil when nothing is tracked
+	its     *itsDriver   // nil without an ITS
+	streams []kvmcore.Stream
+	trace   *workloads.Trace // nil for a pattern
+	watcher *watcher         // nil unless a page is watched
+	stats   *sim.Stats
+
+	lost []audit.Explained // lost pages, once the audit has finished
+}
+
+// The cores: one for each vCPU's thread, then these.
+func (m *machine) mainCore() *cpu.Core   { return m.host.Machine.Cores[m.plan.VCPUs] }
+func (m *machine) deviceCore() *cpu.Core { return m.host.Machine.Cores[m.plan.VCPUs+1] }
+
+// build wires the machine of a plan with the given tracking.
+func build(s *scenario.Scenario, p *scenario.Plan, track vmm.Tracking) (*machine, error) {
+	m := &machine{plan: p, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
+	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 2})
+	for _, step := range []func(*scenario.Scenario, vmm.Tracking) error{
+		m.createVM, m.createSlots, m.createVCPUs, m.loadWorkload, m.createVMM,
+	} {
+		if err := step(s, track); err != nil {
+			m.close()
+			return nil, err
+		}
+	}
+	m.register()
+	return m, nil
+}
+
+// createVM makes the VM and enables its capabilities in the order that KVM
+// demands: ring, ring with bitmap, then memslots.
+func (m *machine) createVM(s *scenario.Scenario, track vmm.Tracking) error {
+	p := m.plan
+	vm, errno := m.host.CreateVMType(p.IPABits)
+	if errno != kvmcore.OK {
+		return s.Problem("vm.ipa_bits", "", "KVM_CREATE_VM: %v", errno)
+	}
+	m.vm = vm
+	enable := func(key string, cap uint32, arg uint64) error {
+		if _, errno := m.vm.EnableCap(cap, 0, [4]uint64{arg}); errno != kvmcore.OK {
+			return s.Problem(key, "", "KVM_ENABLE_CAP %d: %v", cap, errno)
+		}
+		return nil
+	}
+	if track.UsesRing() {
+		if err := enable("tracking.ring", kvmcore.CapDirtyRingAcqRel, p.RingBytes); err != nil {
+			return err
+		}
+	}
+	if track == vmm.TrackRingBitmap {
+		if err := enable("tracking.mode", kvmcore.CapDirtyRingBitmap, 0); err != nil {
+			return err
+		}
+	}
+	if p.Manual != 0 && track != vmm.TrackOff {
+		if err := enable("tracking.manual_protect", kvmcore.CapManualProtect2, p.Manual); err != nil {
+			return err
+		}
+	}
+	if p.Split != 0 {
+		return enable("tracking.eager_split", kvmcore.CapEagerSplitChunk, p.Split)
+	}
+	return nil
+}
+
+// createSlots maps host memory and makes the memslots; the VMM turns their
+// logging on.
+func (m *machine) createSlots(s *scenario.Scenario, _ vmm.Tracking) error {
+	for i, slot := range m.plan.Slots {
+		hva := m.host.Memory.Map(slot.Size, slot.Backing, slot.Populated)
+		if errno := m.vm.SetUserMemoryRegion(kvmcore.Region{Slot: uint32(i), GPA: mmu.IPA(slot.Base), Size: slot.Size, HVA: hva}); errno != kvmcore.OK {
+			return s.Problem(fmt.Sprintf("vm.slots.%d", i), "", "KVM_SET_USER_MEMORY_REGION: %v", errno)
+		}
+	}
+	return nil
+}
+
+func (m *machine) createVCPUs(s *scenario.Scenario, _ vmm.Tracking) error {
+	for i := range m.plan.VCPUs {
+		if _, errno := m.vm.CreateVCPU(uint64(i)); errno != kvmcore.OK {
+			return s.Problem("vm.vcpus", "", "KVM_CREATE_VCPU %d: %v", i, errno)
+		}
+	}
+	return nil
+}
+
+// loadWorkload gives every vCPU its stream of accesses.
+func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
+	p := m.plan
+	if !s.HasTrace() {
+		for i := range p.VCPUs {
+			m.streams = append(m.streams, workloads.NewPattern(p.Pattern, i, p.VCPUs, uint64(s.Seed)))
+		}
+	} else {
+		trace, err := openTrace(s)
+		if err != nil {
+			return err
+		}
+		m.trace = trace
+		ram := p.Slots[0]
+		m.streams, err = trace.Streams(workloads.TraceSpec{Base: mmu.IPA(ram.Base), Size: ram.Size - p.ITSArea, VCPUs: p.VCPUs, CPI: p.Trace.CPI})
+		if err != nil {
+			return traceProblem(s, err)
+		}
+	}
+	for i, v := range m.vm.VCPUs {
+		v.Guest = m.streams[i]
+	}
+	return nil
+}
+
+func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
+	p := m.plan
+	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum}
+	if s.VMM.Collect == "before-save" {
+		spec.Collect = vmm.CollectBeforeSave
+	}
+	w := vmm.Wiring{Engine: m.engine, Host: m.host, VM: m.vm, Core: m.mainCore(), Dest: m.dest}
+	if p.ITS.Devices != 0 {
+		if w.Save, err = m.createITS(s); err != nil {
+			return err
+		}
+	}
+	if track == vmm.TrackOff {
+		spec.Period = 0
+	} else {
+		if m.audit, err = m.newAudit(); err != nil {
+			return err
+		}
+		w.Audit = m.audit
+	}
+	if m.vmm, err = vmm.New(spec, w); err != nil {
+		return err
+	}
+	if m.its != nil {
+		m.its.vmm = m.vmm
+		m.vmm.Adopt(m.its.thread, m.its.comp)
+	}
+	return nil
+}
+
+// newAudit audits all guest memory. The journal's tags are host addresses.
+func (m *machine) newAudit() (*audit.Audit, error) {
+	spec := audit.Spec{Page: m.plan.Page}
+	for _, slot := range m.vm.Slots.All() {
+		spec.Regions = append(spec.Regions, audit.Region{
+			Tag:    uint64(slot.HVA) >> mmu.FrameShift,
+			IPA:    m.plan.Page.IPA(slot.Base),
+			Frames: slot.Pages << (m.plan.Page.Shift() - mmu.FrameShift),
+		})
+	}
+	return audit.New(spec, m.host.Machine.Mem, m.dest)
+}
+
+// register collects every statistic of the machine.
+func (m *machine) register() {
+	m.host.Register(m.stats, m.vm)
+	m.vmm.Register(m.stats)
+	if m.audit != nil {
+		m.audit.Register(m.stats)
+	}
+	if m.its != nil {
+		m.its.register(m.stats)
+	}
+}
+
+// Sync saves, restores or hashes the whole machine.
+func (m *machine) Sync(c *sim.Codec) {
+	c.Tag("machine")
+	m.dest.Sync(c)
+	m.vmm.Sync(c)
+	for _, s := range m.streams {
+		s.Sync(c)
+	}
+	if m.audit != nil {
+		m.audit.Sync(c)
+	}
+	if m.its != nil {
+		m.its.Sync(c)
+	}
+	m.engine.Sync(c)
+}
+
+func (m *machine) close() {
+	if m.trace != nil {
+		m.trace.Close()
+	}
+}
+
+// openTrace opens the scenario's trace; an error names the file and, where the
+// contents are to blame, the place in it.
+func openTrace(s *scenario.Scenario) (*workloads.Trace, error) {
+	t, err := workloads.OpenTrace(s.Path("workload.trace", s.Workload.Trace))
+	if err != nil {
+		return nil, traceProblem(s, err)
+	}
+	return t, nil
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ringmap/bench"
+	"ringmap/bench/scenario"
+	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
+	"ringmap/workloads"
+)
+
+// item is one line of a listing.
+type item struct {
+	Name    string `json:"name"`
+	Unit    string `json:"unit,omitempty"`
+	Default string `json:"default,omitempty"`
+	Range   string `json:"range,omitempty"`
+	Text    string `json:"description"`
+	Source  string `json:"source,omitempty"`
+	Params  []item `json:"parameters,omitempty"`
+}
+
+// lists are what `ringmap list` knows.
+var lists = []struct {
+	name, short string
+	items       func() ([]item, error)
+}{
+	{"modes", "how the kernel records writes", listModes},
+	{"patterns", "what a guest can do, with parameters", listPatterns},
+	{"policies", "how the VMM harvests", listPolicies},
+	{"kernels", "which kernels are modelled", listKernels},
+	{"hazards", "where real kernels lose records", listHazards},
+	{"profiles", "where costs come from", listProfiles},
+	{"stats", "every statistic of a record, with its unit", listStats},
+	{"keys", "every key of a scenario, with its default", listKeys},
+}
+
+func listCommand(t *terminal) *cobra.Command {
+	var names []string
+	var long strings.Builder
+	long.WriteString("List what can be named in a scenario or found in a record:\n")
+	for _, l := range lists {
+		names = append(names, l.name)
+		fmt.Fprintf(&long, "\n  %-9s %s", l.name, l.short)
+	}
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list " + strings.Join(names, "|"),
+		Short:   "List modes, patterns, policies, kernels, hazards, profiles, statistics or keys",
+		Long:    long.String(),
+		Example: "  ringmap list patterns\n  ringmap list stats --json",
+		Args:    exactly(1, "one of "+strings.Join(names, ", ")),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		for _, l := range lists {
+			if l.name != args[0] {
+				continue
+			}
+			items, err := l.items()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(t, items)
+			}
+			printItems(t, items)
+			return nil
+		}
+		return unknown("list", args[0], names)
+	}
+	return cmd
+}
+
+func printItems(t *terminal, items []item) {
+	wide := 0
+	for _, i := range items {
+		wide = max(wide, len(i.Name))
+	}
+	for _, i := range items {
+		fmt.Fprintf(t.out, "%s%s  %s\n", t.style.bold(i.Name), strings.Repeat(" ", wide-len(i.Name)), i.Text+facts(i))
+		for _, p := range i.Params {
+			fmt.Fprintf(t.out, "    %-14s %s\n", p.Name, p.Text+facts(p))
+		}
+		if i.Source != "" {
+			fmt.Fprintf(t.out, "    %s\n", t.style.faint(i.Source))
+		}
+	}
+}
+
+// facts appends unit, range and default.
+func facts(i item) string {
+	var words []string
+	if i.Unit != "" {
+		words = append(words, i.Unit)
+	}
+	if i.Range != "" {
+		words = append(words, i.Range)
+	}
+	if i.Default != "" {
+		words = append(words, "default "+i.Default)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, "; ") + ")"
+}
+
+func listModes() ([]item, error) {
+	return []item{
+		{Name: "ring+bitmap", Text: "each vCPU records into its ring; writes without a vCPU go to the memslot's bitmap, collected last", Default: "yes"},
+		{Name: "ring", Text: "rings alone: what is written without a vCPU is recorded nowhere"},
+		{Name: "bitmap", Text: "one bitmap a memslot for all writers; KVM_GET_DIRTY_LOG copies and clears it (vmm.clear: manual adds KVM_CLEAR_DIRTY_LOG)"},
+		{Name: "off", Text: "nothing is recorded: the baseline of guest.slowdown"},
+	}, nil
+}
+
+func listPatterns() ([]item, error) {
+	params := func(list []workloads.Param) (out []item) {
+		for _, p := range list {
+			out = append(out, item{Name: p.Name, Unit: p.Unit, Default: p.Default, Range: p.Range(), Text: p.Doc})
+		}
+		return out
+	}
+	var items []item
+	for _, p := range workloads.Patterns() {
+		items = append(items, item{Name: p.Name, Text: p.Doc, Params: params(p.Params)})
+	}
+	return append(items, item{Name: "(every pattern)", Text: "also takes", Params: params(workloads.CommonParams())}), nil
+}
+
+func listPolicies() ([]item, error) {
+	var items []item
+	for i, p := range vmm.Policies() {
+		it := item{Name: p.Name, Text: p.Desc, Source: p.Source, Default: "vmm.interval never"}
+		if p.PeriodNS != 0 {
+			it.Default = "vmm.interval " + scenario.Time{Picos: p.PeriodNS * 1000}.String()
+		}
+		if i == 0 {
+			it.Text += " [default]"
+		}
+		items = append(items, it)
+	}
+	return items, nil
+}
+
+func listKernels() ([]item, error) {
+	texts := map[string]string{
+		"7.2":       "Linux 7.2, as recorded: the reference [default]",
+		"6.12":      "Linux 6.12, as recorded",
+		"7.2+fixed": "Linux 7.2 with every known hazard repaired",
+	}
+	var items []item
+	for _, k := range kvmcore.Kernels {
+		items = append(items, item{Name: k, Text: texts[k]})
+	}
+	return items, nil
+}
+
+func listHazards() ([]item, error) {
+	var items []item
+	for _, h := range kvmcore.AllHazards() {
+		where := ""
+		for _, name := range kvmcore.Kernels[:2] {
+			if k, err := kvmcore.ParseKernel(name); err == nil && h.In(k.Version) {
+				where += ", real in " + name
+			}
+		}
+		items = append(items, item{Name: h.Name, Text: h.Description, Default: strings.TrimPrefix(where, ", "), Source: "fixed: " + h.Fix + " — " + h.Source})
+	}
+	return append(items, item{Name: "drop_every", Unit: "records", Default: "0", Text: "drop each Nth record on purpose, to see the audit find the page"}), nil
+}
+
+func listProfiles() ([]item, error) {
+	var items []item
+	for _, name := range kvmcore.Profiles() {
+		p, err := kvmcore.LoadProfile(name)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item{Name: name, Text: fmt.Sprintf("%s, clock %s", p.Name, scenario.Freq(p.Hz))})
+	}
+	return items, nil
+}
+
+func listStats() ([]item, error) {
+	stats, err := bench.Statistics()
+	if err != nil {
+		return nil, err
+	}
+	var items []item
+	for _, s := range stats {
+		items = append(items, item{Name: s.Name, Unit: s.Unit, Text: s.Desc})
+	}
+	return items, nil
+}
+
+func listKeys() ([]item, error) {
+	defaults := scenario.DefaultTexts()
+	var items []item
+	for _, k := range scenario.Keys {
+		items = append(items, item{Name: k.Path, Default: defaults[k.Path], Text: strings.ReplaceAll(k.Doc, "\n", " ")})
+	}
+	return items, nil
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ringmap/bench"
+	"ringmap/bench/scenario"
+)
+
+// runFlags are what `ringmap run` and `ringmap why` say about the scenario.
+type runFlags struct {
+	set   []string
+	short []*shortFlag
+	seed  string
+}
+
+// shortFlag is a flag that sets one key of the scenario.
+type shortFlag struct {
+	name, key, usage string
+	value            string
+}
+
+func newRunFlags(cmd *cobra.Command) *runFlags {
+	f := &runFlags{short: []*shortFlag{
+		{name: "trace", key: "workload.trace", usage: "replay this `FILE`: .pwt, lackey text or ChampSim, also compressed"},
+		{name: "pattern", key: "workload.pattern", usage: "run this `NAME`; see ringmap list patterns"},
+		{name: "mode", key: "tracking.mode", usage: "track with `MODE`: ring+bitmap, ring, bitmap or off"},
+		{name: "ring", key: "tracking.ring", usage: "`ENTRIES` of each vCPU's dirty ring"},
+		{name: "vcpus", key: "vm.vcpus", usage: "`N` vCPUs"},
+		{name: "memory", key: "vm.memory", usage: "guest memory `SIZE`, such as 1GiB"},
+		{name: "kernel", key: "kernel", usage: "model `KERNEL` 7.2, 6.12 or 7.2+fixed"},
+		{name: "seed", key: "seed", usage: "seed `N` of all chance in the run"},
+	}}
+	for _, s := range f.short {
+		cmd.Flags().StringVar(&s.value, s.name, "", s.usage)
+	}
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as `a.b=c`; may be repeated")
+	return f
+}
+
+// scenario reads the file, if there is one, and applies the flags over it.
+func (f *runFlags) scenario(cmd *cobra.Command, args []string) (*scenario.Scenario, error) {
+	s := scenario.Default()
+	switch {
+	case len(args) > 1:
+		return nil, fmt.Errorf("one argument too many: %q; `%s` takes one scenario file", args[1], cmd.CommandPath())
+	case len(args) == 1:
+		var err error
+		if s, err = scenario.Load(args[0]); err != nil {
+			return nil, err
+		}
+	case !cmd.Flags().Changed("trace") && !cmd.Flags().Changed("pattern"):
+		return nil, fmt.Errorf("nothing to run: give a scenario file, --trace FILE or --pattern NAME; see `%s --help`", cmd.CommandPath())
+	default:
+		s.Name = scenario.Text(strings.TrimSuffix(filepath.Base(f.value("trace")+f.value("pattern")), ".zst"))
+	}
+	for _, short := range f.short {
+		if cmd.Flags().Changed(short.name) {
+			if err := s.Set("--"+short.name+" "+short.value, short.key+"="+short.value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if f.value("trace") != "" && !cmd.Flags().Changed("pattern") {
+		s.Workload.Pattern = ""
+	}
+	if f.value("pattern") != "" && !cmd.Flags().Changed("trace") {
+		s.Workload.Trace = ""
+	}
+	for _, a := range f.set {
+		if err := s.Set("--set "+a, a); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (f *runFlags) value(name string) string {
+	for _, s := range f.short {
+		if s.name == name {
+			return s.value
+		}
+	}
+	return ""
+}
+
+func runCommand(t *terminal) *cobra.Command {
+	var (
+		asJSON, noBaseline  bool
+		out, snapAt, resume string
+		snapTo              string
+		hashes              bool
+	)
+	cmd := &cobra.Command{
+		Use:   "run [FILE]",
+		Short: "Run a scenario and report where the cycles went and what was lost",
+		Example: `  ringmap run scenarios/linux-4vcpu.yaml
+  ringmap run scenarios/linux-4vcpu.yaml --set tracking.mode=ring --out results
+  ringmap run --pattern zipf --ring 1024 --vcpus 8 --memory 4GiB --set workload.theta=0.9
+  ringmap run --trace program.champsim.xz --mode bitmap --json
+  ringmap run long.yaml --snapshot-at 50ms --snapshot long.snap
+  ringmap run long.yaml --resume long.snap`,
+	}
+	flags := newRunFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result record as JSON")
+	cmd.Flags().StringVar(&out, "out", "", "also write result.json and summary.txt into `DIR`")
+	cmd.Flags().BoolVar(&noBaseline, "no-baseline", false, "skip the run with tracking off that guest.slowdown compares with")
+	cmd.Flags().BoolVar(&hashes, "state-hashes", false, "record a hash of all state every million cycles")
+	cmd.Flags().StringVar(&snapAt, "snapshot-at", "", "save the whole state at `TIME`, then go on")
+	cmd.Flags().StringVar(&snapTo, "snapshot", "ringmap.snap", "`FILE` of --snapshot-at")
+	cmd.Flags().StringVar(&resume, "resume", "", "continue from this snapshot `FILE` of the same scenario")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := flags.scenario(cmd, args)
+		if err != nil {
+			return err
+		}
+		opts := bench.Options{Baseline: !noBaseline, Hashes: hashes}
+		if snapAt != "" {
+			if opts.Snapshot, err = scenario.ParseTime(snapAt); err != nil {
+				return fmt.Errorf("--snapshot-at %s: %w", snapAt, err)
+			}
+		}
+		if resume != "" {
+			if opts.Resume, err = os.ReadFile(resume); err != nil {
+				return fileError(resume, err)
+			}
+			opts.ResumeName = resume
+		}
+		folder, err := openFolder(out)
+		if err != nil {
+			return err
+		}
+		result, err := runWithProgress(t, s, opts)
+		if err != nil {
+			folder.abandon()
+			return err
+		}
+		if err := deliver(t, result, folder, asJSON, snapTo); err != nil {
+			folder.abandon()
+			return err
+		}
+		if result.Failed {
+			return errNo
+		}
+		return nil
+	}
+	return cmd
+}
+
+// runWithProgress runs the scenario; wall time and rate go to standard error.
+func runWithProgress(t *terminal, s *scenario.Scenario, opts bench.Options) (*bench.Result, error) {
+	began := time.Now()
+	bar := newProgress(t)
+	opts.Progress = bar.update
+	result, err := bench.Run(s, opts)
+	bar.finish()
+	if err != nil {
+		return nil, err
+	}
+	spent := time.Since(began)
+	fmt.Fprintf(t.err, "%s simulated in %s (%s)\n", cycles(result.Cycles), spent.Round(time.Millisecond), rate(result, spent))
+	return result, nil
+}
+
+// deliver writes the files, then prints; a failed file leaves nothing behind.
+func deliver(t *terminal, r *bench.Result, folder *outFolder, asJSON bool, snapTo string) error {
+	record, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	if r.Snapshot != nil {
+		if err := writeFile(snapTo, r.Snapshot); err != nil {
+			return err
+		}
+		fmt.Fprintf(t.err, "snapshot at cycle %d: %s (%d bytes)\n", r.SnapshotCycle, snapTo, len(r.Snapshot))
+	}
+	if folder != nil {
+		plain := strings.Join(summary(r, style{}, 100), "\n") + "\n"
+		if err := folder.writeAll([]outFile{{"result.json", record}, {"summary.txt", []byte(plain)}}); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		t.out.Write(record)
+		return nil
+	}
+	copyLines(t.out, summary(r, t.style, t.rows))
+	return nil
+}

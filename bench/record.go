@@ -1,0 +1,203 @@
+package bench
+
+import (
+	"fmt"
+	"strconv"
+
+	"ringmap/bench/audit"
+	"ringmap/bench/scenario"
+	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
+	"ringmap/mmu"
+	"ringmap/sim"
+)
+
+func newResult(s *scenario.Scenario, p *scenario.Plan, trace string) *Result {
+	effective := s.Effective(p)
+	return &Result{
+		Version:  Version,
+		Name:     string(s.Name),
+		Hash:     scenario.Hash(effective, trace),
+		Seed:     uint64(s.Seed),
+		Scenario: effective,
+		Derived:  p.Derived(),
+		Warnings: append([]string{}, p.Warnings...),
+	}
+}
+
+// record reads everything that the finished machine has to say.
+func (m *machine) record(r *Result, s *scenario.Scenario) {
+	m.stats.Now = m.engine.Now()
+	r.Cycles = uint64(m.engine.Now())
+	r.Finished = "work done"
+	if m.plan.Until != 0 {
+		r.Finished = "time over"
+	}
+	for _, v := range m.vm.VCPUs {
+		r.Writes += v.Stats.Stores
+	}
+	r.Kernel = append([]string{}, m.host.Warns...)
+	for _, f := range m.vmm.Findings {
+		r.Findings = append(r.Findings, fmt.Sprintf("cycle %d: %s", f.At, f))
+	}
+	m.recordAudit(r, s)
+	for i, v := range m.vm.VCPUs {
+		r.Threads = append(r.Threads, m.threadTime(fmt.Sprintf("vcpu.%d", i), v.Thread))
+	}
+	r.Threads = append(r.Threads, m.threadTime("vmm", m.vmm.Main()))
+	if m.its != nil {
+		r.Threads = append(r.Threads, m.threadTime("devices", m.its.thread))
+	}
+	r.Figures = figures(m.plan.Profile)
+	r.Failed = s.Audit.OnLoss == "fail" && r.Audit.LostPages != 0
+	// Last: the audit has finished its count by now.
+	m.stats.Each(func(st sim.Stat) { r.Stats = append(r.Stats, st) })
+	if m.host.Story != nil {
+		m.tellStory(r)
+	}
+}
+
+// recordAudit finishes the audit and joins its lost pages with the kernel's
+// ledger of lost records.
+func (m *machine) recordAudit(r *Result, s *scenario.Scenario) {
+	a := &r.Audit
+	a.Collections, a.Causes, a.Lost, a.Records = []Collection{}, []CausePages{}, []LostPage{}, []CausePages{}
+	for cause, n := range m.host.Stats.Losses {
+		if n != 0 {
+			a.Records = append(a.Records, CausePages{kvmcore.LossCause(cause).String(), n})
+		}
+	}
+	if m.audit == nil {
+		return
+	}
+	r.Audited = true
+	var ledger []audit.Loss
+	for _, l := range m.host.Losses {
+		ledger = append(ledger, audit.Loss{GFN: l.GFN, Pages: l.Pages, Cause: l.Cause.String(), Cycle: l.At})
+	}
+	lost := audit.Explain(m.audit.Finish(), ledger)
+	m.lost = lost
+	a.LostPages = uint64(len(lost))
+	for _, c := range audit.Causes(lost) {
+		a.Causes = append(a.Causes, CausePages{c.Cause, c.Pages})
+	}
+	for _, e := range lost[:min(len(lost), int(s.Audit.List))] {
+		a.Lost = append(a.Lost, LostPage{uint64(e.GFN), e.Cause, uint64(e.Cycle), writerName(e.Writer)})
+	}
+	for _, c := range m.audit.Collections {
+		a.Collections = append(a.Collections, Collection{
+			uint64(c.Opened), uint64(c.Closed), c.Changed, c.Reported, c.Missed, c.Late, c.Spurious,
+		})
+	}
+}
+
+// CauseText explains a cause of the audit in words.
+func CauseText(name string) string {
+	for c := range kvmcore.NumLossCauses {
+		if c.String() == name {
+			return c.Text()
+		}
+	}
+	return name
+}
+
+func writerName(w mmu.Writer) string {
+	switch w {
+	case mmu.WriterKernel:
+		return "kernel, no vCPU"
+	case mmu.WriterVMM:
+		return "VMM"
+	case mmu.WriterDMA:
+		return "device"
+	case mmu.WriterImage:
+		return "loader"
+	}
+	return fmt.Sprintf("vCPU %d", w)
+}
+
+// threadTime says where a thread's cycles went: what it executed and what it
+// waited for, zero causes left out.
+func (m *machine) threadTime(name string, t *kvmcore.Thread) ThreadTime {
+	tt := ThreadTime{Name: name, Causes: []CauseCycles{}}
+	add := func(name string, n uint64) {
+		if n != 0 {
+			tt.Causes = append(tt.Causes, CauseCycles{name, n})
+			tt.Total += n
+		}
+	}
+	for c, n := range t.Cycles {
+		add(kvmcore.Cause(c).String(), n)
+	}
+	m.vmm.EachWait(t, func(w vmm.Wait, n sim.Cycle) { add("wait_"+w.String(), uint64(n)) })
+	return tt
+}
+
+// figures tells how far the numbers can be trusted.
+func figures(p *kvmcore.Profile) Figures {
+	f := Figures{Profile: p.Name, Measured: []string{}, Fitted: []string{}, Predicted: []string{}, Note: note}
+	for _, c := range p.Figures() {
+		line := fmt.Sprintf("%s = %d cycles (%s)", c.Name, c.Cycles, c.Source)
+		switch c.Kind {
+		case "measured":
+			f.Measured = append(f.Measured, line)
+		case "fit":
+			f.Fitted = append(f.Fitted, line)
+		default:
+			f.Predicted = append(f.Predicted, line)
+		}
+	}
+	return f
+}
+
+// work is how many accesses all guests make, 0 if nobody knows.
+func (m *machine) work() uint64 {
+	if m.trace != nil {
+		return m.trace.Accesses()
+	}
+	for _, set := range m.plan.Pattern.Effective() {
+		if set.Name == "accesses" {
+			n, _ := strconv.ParseUint(set.Value, 10, 64) // valid, or there were no plan
+			return n * uint64(m.plan.VCPUs)
+		}
+	}
+	return 0
+}
+
+// note says of the statistics what the lists say of the costs.
+const note = "counts of records, pages, bits, exits and losses follow the kernel's rules; all cycles, shares and slowdowns are predictions from these costs"
+
+// progress is the share of the work done: of the time for a fixed time, else of
+// the accesses or trace records.
+func (m *machine) progress() Progress {
+	p := Progress{Cycle: uint64(m.engine.Now())}
+	if m.plan.Until != 0 {
+		p.Share = float64(p.Cycle) / float64(m.plan.Until)
+		return p
+	}
+	var done uint64
+	for _, v := range m.vm.VCPUs {
+		done += v.Stats.Accesses
+	}
+	p.Share = ratio(done, max(m.work(), 1))
+	return p
+}
+
+// Statistics lists every statistic that a run records, by building the machine
+// of the default scenario with an ITS and reading it before it runs.
+func Statistics() ([]sim.Stat, error) {
+	s := scenario.Default()
+	s.ITS.Devices = 1
+	p, err := s.Plan(nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := build(s, p, p.Track)
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	m.slowdown(baseline{})
+	var list []sim.Stat
+	m.stats.Each(func(st sim.Stat) { list = append(list, st) })
+	return list, nil
+}

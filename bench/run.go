@@ -1,0 +1,255 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"ringmap/bench/scenario"
+	"ringmap/kvmcore/vmm"
+	"ringmap/sim"
+	"ringmap/workloads"
+)
+
+// Options of a run.
+type Options struct {
+	Baseline bool           // also run with tracking off, for guest.slowdown
+	Hashes   bool           // hash all state every million cycles
+	Snapshot scenario.Time  // when to save all state; zero = never
+	Resume   []byte         // a snapshot file to continue from
+	Progress func(Progress) // called a few times a second of work; nil = never
+
+	ResumeName string // of the snapshot file, for messages
+	Watch      uint64 // guest frame whose story to record
+	HasWatch   bool
+}
+
+// Progress tells how far a run is.
+type Progress struct {
+	Cycle uint64
+	Share float64 // of the work or time, 0 to 1
+}
+
+// hashPeriod is how often state hashes are taken.
+const hashPeriod sim.Cycle = 1_000_000
+
+// slice is how many cycles run between two looks at the outside world.
+const slice sim.Cycle = 2_000_000
+
+// Run runs a scenario to its end. Errors of the input are *scenario.Problem or
+// *workloads.TraceError.
+func Run(s *scenario.Scenario, o Options) (*Result, error) {
+	plan, digest, err := plan(s)
+	if err != nil {
+		return nil, err
+	}
+	m, err := build(s, plan, plan.Track)
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	base := make(chan baseline, 1)
+	if o.Baseline && plan.Track != vmm.TrackOff {
+		go func() { base <- runBaseline(s, plan) }()
+	}
+	r := newResult(s, plan, digest)
+	if err := m.simulate(r, o); err != nil {
+		return nil, err
+	}
+	if o.Baseline && plan.Track != vmm.TrackOff {
+		b := <-base
+		if b.err != nil {
+			return nil, b.err
+		}
+		m.slowdown(b)
+	}
+	m.record(r, s)
+	return r, nil
+}
+
+// plan opens the trace for what the plan takes from it.
+func plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
+	if !s.HasTrace() {
+		p, err := s.Plan(nil)
+		return p, "", err
+	}
+	t, err := openTrace(s)
+	if err != nil {
+		return nil, "", err
+	}
+	defer t.Close()
+	vcpus, memory := t.Recorded()
+	p, err := s.Plan(&scenario.Trace{VCPUs: vcpus, Memory: memory, Window: t.Window()})
+	return p, fmt.Sprintf("%016x", t.Hash), err
+}
+
+// simulate runs the machine to the end of its VMM's final sequence, with the
+// stops that the options ask for.
+func (m *machine) simulate(r *Result, o Options) error {
+	if o.Resume == nil {
+		m.vmm.Start()
+		if m.its != nil {
+			m.its.arm(m.engine)
+		}
+	} else if err := m.resume(r, o); err != nil {
+		return err
+	}
+	snapshot := sim.Never
+	if at := o.Snapshot.In(m.plan.Clock); at != 0 {
+		snapshot = at
+	}
+	nextHash := sim.Never
+	if o.Hashes {
+		nextHash = (m.engine.Now()/hashPeriod + 1) * hashPeriod
+	}
+	if o.HasWatch {
+		m.watch(o.Watch)
+	}
+	for !m.vmm.Done() {
+		if _, more := m.engine.Next(); !more {
+			return fmt.Errorf("the simulation stands still at cycle %d: every thread waits (a defect of ringmap)", m.engine.Now())
+		}
+		m.engine.Run(min(m.engine.Now()+slice, nextHash, max(snapshot, m.engine.Now())))
+		now := m.engine.Now()
+		if now >= nextHash && !m.vmm.Done() {
+			r.Hashes = append(r.Hashes, StateHash{uint64(now), m.hash()})
+			nextHash += hashPeriod
+		}
+		if now >= snapshot {
+			snapshot = sim.Never
+			if err := m.snapshot(r, now); err != nil {
+				return err
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(m.progress())
+		}
+	}
+	if m.trace != nil && m.trace.Err() != nil {
+		return m.trace.Err()
+	}
+	if r.Snapshot == nil && o.Snapshot != (scenario.Time{}) {
+		return fmt.Errorf("the run ended at cycle %d, before the snapshot at %s", m.engine.Now(), o.Snapshot)
+	}
+	return nil
+}
+
+func (m *machine) hash() string {
+	c := sim.NewHasher()
+	m.Sync(c)
+	return fmt.Sprintf("%016x", c.Sum())
+}
+
+// snapshot saves all state, with the hash of the scenario that it belongs to.
+func (m *machine) snapshot(r *Result, now sim.Cycle) error {
+	c := sim.NewEncoder()
+	hash := r.Hash
+	c.Str(&hash)
+	m.syncHashes(c, r)
+	m.Sync(c)
+	if c.Err() != nil {
+		return c.Err()
+	}
+	var b bytes.Buffer
+	if err := sim.WriteSnapshot(&b, Version, c.Finish()); err != nil {
+		return err
+	}
+	r.Snapshot, r.SnapshotCycle = b.Bytes(), uint64(now)
+	return nil
+}
+
+// syncHashes keeps the state hashes taken so far, so that a resumed run records
+// all of them.
+func (m *machine) syncHashes(c *sim.Codec, r *Result) {
+	sim.Slice(c, &r.Hashes, func(c *sim.Codec, h *StateHash) {
+		c.U64(&h.Cycle)
+		c.Str(&h.Hash)
+	})
+}
+
+// resume restores a machine that has just been built.
+func (m *machine) resume(r *Result, o Options) error {
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("%s: %s", o.ResumeName, fmt.Sprintf(format, args...))
+	}
+	version, state, err := sim.ReadSnapshot(o.Resume)
+	switch {
+	case err != nil:
+		return fail("%v", err)
+	case version != Version:
+		return fail("this snapshot was made by ringmap %s, and this is %s: run it with the version that made it", version, Version)
+	}
+	c := sim.NewDecoder(state)
+	saved := ""
+	c.Str(&saved)
+	if c.Err() == nil && saved != r.Hash {
+		return fail("this snapshot belongs to another scenario (hash %s, this one has %s): give the scenario and settings it was made with", saved, r.Hash)
+	}
+	m.syncHashes(c, r)
+	m.Sync(c)
+	c.Finish()
+	if c.Err() != nil {
+		return fail("%v", c.Err())
+	}
+	return nil
+}
+
+// traceProblem places an error about a trace at the key that names the trace,
+// unless it names file and place itself.
+func traceProblem(s *scenario.Scenario, err error) error {
+	var te *workloads.TraceError
+	if errors.As(err, &te) {
+		return err
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return s.Problem("workload.trace", "", "%s: %v", s.Path("workload.trace", s.Workload.Trace), err)
+}
+
+// baseline is what the run with tracking off came to.
+type baseline struct {
+	cycles       sim.Cycle
+	instructions uint64
+	err          error
+}
+
+func runBaseline(s *scenario.Scenario, p *scenario.Plan) baseline {
+	m, err := build(s, p, vmm.TrackOff)
+	if err != nil {
+		return baseline{err: err}
+	}
+	defer m.close()
+	if err := m.simulate(&Result{}, Options{}); err != nil {
+		return baseline{err: err}
+	}
+	return baseline{cycles: m.vmm.RunTime(), instructions: m.instructions()}
+}
+
+// instructions are those that all guests retired.
+func (m *machine) instructions() (n uint64) {
+	for _, v := range m.vm.VCPUs {
+		n += v.Stats.Instructions
+	}
+	return n
+}
+
+// slowdown registers how much slower the guest was than without tracking: the
+// ratio of cycles for fixed work, of retired work for fixed time.
+func (m *machine) slowdown(b baseline) {
+	m.stats.Derived("guest.slowdown", "", "time of the same guest work over that with tracking off; 1 = tracking costs nothing", func() float64 {
+		if m.plan.Until != 0 {
+			return ratio(b.instructions, m.instructions())
+		}
+		return ratio(uint64(m.vmm.RunTime()), uint64(b.cycles))
+	})
+}
+
+func ratio(a, b uint64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}

@@ -1,0 +1,474 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
+	"ringmap/mmu"
+	"ringmap/sim"
+	"ringmap/workloads"
+)
+
+// Limits of the simulated host, beyond those of KVM that kvmcore names.
+const (
+	minIPABits     = 32 // KVM_VM_TYPE_ARM_IPA_SIZE
+	maxIPABits     = 48 // without LPA2
+	defaultVCPUs   = 4
+	defaultMemory  = 256 << 20
+	longestTime    = sim.Cycle(1) << 56
+	ringWithBitmap = "ring+bitmap"
+)
+
+// Plan is a scenario in the units of the machine: cycles, bytes and entries,
+// with everything that was left to "auto" decided.
+type Plan struct {
+	Kernel  kvmcore.Kernel
+	Profile *kvmcore.Profile
+	Page    mmu.Granule
+	Clock   Freq
+	Quantum sim.Cycle
+
+	VCPUs   int
+	Memory  uint64 // bytes of all slots
+	Base    uint64
+	IPABits uint8
+	Slots   []PlanSlot
+
+	Track     vmm.Tracking
+	Policy    vmm.Policy
+	RingBytes uint64
+	RingSize  uint64 // entries
+	SoftLimit uint64 // entries
+	Manual    uint64 // KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 args
+	Split     uint64 // bytes
+	Interval  sim.Cycle
+	Until     sim.Cycle // 0 = fixed work
+	SaveEvery sim.Cycle // 0 = at the end only
+
+	Pattern workloads.PatternSpec // zero if a trace is replayed
+	Trace   struct{ CPI workloads.CPI }
+	ITS     workloads.ITSSpec // Devices 0 = no ITS
+	ITSArea uint64            // bytes at the end of the first slot that hold the ITS's tables
+
+	Warnings []string
+}
+
+// PlanSlot is a memslot to create.
+type PlanSlot struct {
+	Base, Size uint64
+	Backing    kvmcore.Backing
+	Populated  bool
+}
+
+// Trace is what a scenario takes from the trace that it replays.
+type Trace struct {
+	VCPUs  int
+	Memory uint64 // bytes of guest memory it was recorded with, 0 = it does not say
+	Window uint64 // instructions in which a page appears once, 0 = every store is there
+}
+
+// Plan checks the whole scenario and works out what follows from it. The trace
+// is nil for a pattern. The first problem found is returned, at its place.
+func (s *Scenario) Plan(t *Trace) (*Plan, error) {
+	p := &Plan{}
+	for _, step := range []func(*Plan, *Trace) error{
+		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.planVMM, s.planITS, s.planRun, s.planWorkload,
+	} {
+		if err := step(p, t); err != nil {
+			return nil, err
+		}
+	}
+	s.warn(p, t)
+	return p, nil
+}
+
+func (s *Scenario) planKernel(p *Plan, _ *Trace) (err error) {
+	if p.Kernel, err = kvmcore.ParseKernel(string(s.Kernel)); err != nil {
+		return s.Problem("kernel", DidYouMean(string(s.Kernel), kvmcore.Kernels), "no kernel %q is modelled", s.Kernel)
+	}
+	for _, name := range sortedKeys(s.Hazards) {
+		key, val := "hazards."+name, s.Hazards[name]
+		if name == dropEvery {
+			var n Count
+			if err := n.parse(string(val)); err != nil {
+				return s.Problem(key, "write a number of records, such as 1000 (0 = none is dropped)", "%q is not a count", val)
+			}
+			p.Kernel.DropEvery = uint64(n)
+			continue
+		}
+		if val != "real" && val != "fixed" {
+			if _, ok := kvmcore.HazardByName(name); ok {
+				return s.Problem(key, "write real (as the kernel does it) or fixed", "%q is neither real nor fixed", val)
+			}
+		}
+		if err := p.Kernel.SetHazard(name, val == "real"); err != nil {
+			return s.Problem(key, DidYouMean(name, hazardNames()), "no hazard has this name")
+		}
+	}
+	return nil
+}
+
+// dropEvery is the one entry of hazards that is no hazard of a real kernel.
+const dropEvery = "drop_every"
+
+func hazardNames() []string {
+	names := []string{dropEvery}
+	for _, h := range kvmcore.AllHazards() {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+func (s *Scenario) planHost(p *Plan, _ *Trace) (err error) {
+	switch s.Host.Page {
+	case 4 << 10, 16 << 10, 64 << 10:
+		p.Page = mmu.Granule(bits.TrailingZeros64(uint64(s.Host.Page)))
+	default:
+		return s.Problem("host.page", "write 4KiB, 16KiB or 64KiB", "an arm64 host has no pages of %s", s.Host.Page)
+	}
+	if p.Profile, err = kvmcore.LoadProfile(string(s.Host.Profile)); err != nil {
+		return s.Problem("host.profile", DidYouMean(string(s.Host.Profile), kvmcore.Profiles()), "there is no cost profile %q", s.Host.Profile)
+	}
+	p.Clock = s.Host.Clock.N
+	if s.Host.Clock.Auto {
+		p.Clock = Freq(p.Profile.Hz)
+	}
+	if p.Clock < 1e6 || p.Clock > 100e9 {
+		return s.Problem("host.clock", "write one between 1MHz and 100GHz", "no host runs at %s", p.Clock)
+	}
+	if p.Quantum, err = s.cycles(p, "host.quantum", s.Host.Quantum); err != nil {
+		return err
+	}
+	if p.Quantum == 0 {
+		return s.Problem("host.quantum", "write at least 1cyc", "cores that may not run at all never finish")
+	}
+	return nil
+}
+
+// cycles converts a time, which must be finite.
+func (s *Scenario) cycles(p *Plan, key string, t Time) (sim.Cycle, error) {
+	c := t.In(p.Clock)
+	if c > longestTime {
+		return 0, s.Problem(key, "write a time of at most 2^56 cycles", "%s is longer than a simulation can be", t)
+	}
+	return c, nil
+}
+
+func (s *Scenario) planVM(p *Plan, t *Trace) error {
+	p.VCPUs = int(min(s.VM.VCPUs.N, 1<<20))
+	if s.VM.VCPUs.Auto {
+		p.VCPUs = defaultVCPUs
+		if t != nil {
+			p.VCPUs = t.VCPUs
+		}
+	}
+	switch {
+	case p.VCPUs < 1:
+		return s.Problem("vm.vcpus", "write 1 to 512", "a VM without a vCPU runs nothing")
+	case p.VCPUs > kvmcore.MaxVCPUs:
+		return s.Problem("vm.vcpus", "write 1 to 512", "KVM refuses vCPU ids from %d on (EINVAL), and %s are asked for", kvmcore.MaxVCPUs, s.VM.VCPUs)
+	case t != nil && p.VCPUs < t.VCPUs:
+		return s.Problem("vm.vcpus", fmt.Sprintf("write %d, or auto", t.VCPUs), "the trace has %d vCPUs", t.VCPUs)
+	}
+	p.Base = uint64(s.VM.Base)
+	p.Memory = uint64(s.VM.Memory.N)
+	if s.VM.Memory.Auto {
+		p.Memory = defaultMemory
+		if t != nil && t.Memory != 0 {
+			p.Memory = t.Memory
+		}
+	}
+	return nil
+}
+
+func (s *Scenario) planSlots(p *Plan, _ *Trace) error {
+	if len(s.VM.Slots) == 0 {
+		s.VM.Slots = nil
+		if p.Memory == 0 {
+			return s.Problem("vm.memory", "write a size, such as 256MiB", "a VM without memory runs nothing")
+		}
+		if err := s.planSlot(p, "vm", "vm.memory", Slot{s.VM.Base, Size(p.Memory), s.VM.Backing, s.VM.Populated}); err != nil {
+			return err
+		}
+	} else {
+		var sum uint64
+		for i, slot := range s.VM.Slots {
+			at := fmt.Sprintf("vm.slots.%d", i)
+			if err := s.planSlot(p, at, at+".size", slot); err != nil {
+				return err
+			}
+			sum += uint64(slot.Size)
+		}
+		if !s.VM.Memory.Auto && sum != p.Memory {
+			return s.Problem("vm.memory", "remove it, or write auto", "the slots have %s together, not %s", Size(sum), s.VM.Memory)
+		}
+		p.Memory, p.Base = sum, p.Slots[0].Base
+	}
+	return s.planIPA(p)
+}
+
+func (s *Scenario) planSlot(p *Plan, at, sizeKey string, slot Slot) error {
+	page := uint64(s.Host.Page)
+	base, size := uint64(slot.Base), uint64(slot.Size)
+	backing, ok := kvmcore.ParseBacking(string(slot.Backing))
+	switch {
+	case !ok:
+		return s.Problem(at+".backing", DidYouMean(string(slot.Backing), kvmcore.Backings()), "%q backs no memory", slot.Backing)
+	case size == 0:
+		return s.Problem(sizeKey, "write a size, such as 256MiB", "a memslot of no bytes does not exist")
+	case size%page != 0:
+		return s.Problem(sizeKey, fmt.Sprintf("write %s or %s", Size(size-size%page), Size(size-size%page+page)),
+			"%s is not a multiple of the host page size %s (EINVAL)", slot.Size, s.Host.Page)
+	case base%page != 0:
+		return s.Problem(at+".base", "align it", "%s is not aligned to the host page size %s (EINVAL)", slot.Base, s.Host.Page)
+	case base+size < base:
+		return s.Problem(sizeKey, "use a lower base or a smaller size", "%s from %s wraps around the end of the address space (EINVAL)", slot.Size, slot.Base)
+	case size/page > kvmcore.MaxSlotPages:
+		return s.Problem(sizeKey, "split it over several slots", "%s are %d pages, and a memslot has at most 2^31-1 (EINVAL)", slot.Size, size/page)
+	case len(p.Slots) == kvmcore.UserMemSlots:
+		return s.Problem("vm.slots", "use fewer", "KVM has %d memslots (EINVAL)", kvmcore.UserMemSlots)
+	}
+	for i, o := range p.Slots {
+		if base < o.Base+o.Size && o.Base < base+size {
+			return s.Problem(at, fmt.Sprintf("slot %d ends at %#x: write base: %#x or later", i, o.Base+o.Size, o.Base+o.Size),
+				"memslot overlap: %#x–%#x overlaps slot %d at %#x–%#x (EEXIST)", base, base+size, i, o.Base, o.Base+o.Size)
+		}
+	}
+	p.Slots = append(p.Slots, PlanSlot{base, size, backing, bool(slot.Populated)})
+	return nil
+}
+
+// planIPA finds or checks the width of guest physical addresses.
+func (s *Scenario) planIPA(p *Plan) error {
+	var end uint64
+	last := 0
+	for i, slot := range p.Slots {
+		if e := slot.Base + slot.Size; e > end {
+			end, last = e, i
+		}
+	}
+	need := uint64(bits.Len64(end - 1))
+	p.IPABits = uint8(max(need, kvmcore.IPABits))
+	if !s.VM.IPABits.Auto {
+		w := uint64(s.VM.IPABits.N)
+		if w < minIPABits || w > maxIPABits {
+			return s.Problem("vm.ipa_bits", "write 32 to 48, or auto", "KVM offers no VM with %d bits of guest physical address (EINVAL)", w)
+		}
+		p.IPABits = uint8(w)
+	}
+	if need <= uint64(p.IPABits) && p.IPABits <= maxIPABits {
+		return nil
+	}
+	key := "vm.memory"
+	if len(s.VM.Slots) > 0 {
+		key = fmt.Sprintf("vm.slots.%d.size", last)
+	}
+	fix := fmt.Sprintf("use less memory, or vm.ipa_bits: %d", need)
+	if need > maxIPABits {
+		fix = "guest physical addresses have at most 48 bits here"
+	}
+	return s.Problem(key, fix, "memory ends at %#x, beyond the %d bits of guest physical address (EFAULT)", end, p.IPABits)
+}
+
+var modes = []string{ringWithBitmap, "ring", "bitmap", "off"}
+
+func (s *Scenario) planTracking(p *Plan, _ *Trace) error {
+	t := &s.Tracking
+	track, ok := vmm.ParseTracking(string(t.Mode))
+	if !ok || !slices.Contains(modes, string(t.Mode)) {
+		return s.Problem("tracking.mode", DidYouMean(string(t.Mode), modes), "there is no tracking mode %q", t.Mode)
+	}
+	p.Track = track
+	if err := s.planRing(p); err != nil {
+		return err
+	}
+	switch t.ManualProtect {
+	case "off":
+	case "enable":
+		p.Manual = kvmcore.ManualEnable
+	case "initially-set":
+		p.Manual = kvmcore.ManualEnable | kvmcore.ManualInitialSet
+	default:
+		return s.Problem("tracking.manual_protect", DidYouMean(string(t.ManualProtect), []string{"off", "enable", "initially-set"}),
+			"KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 has no setting %q", t.ManualProtect)
+	}
+	p.Split = uint64(t.EagerSplit)
+	if sizes := blockSizes(p.Page); p.Split != 0 && !slices.Contains(sizes, t.EagerSplit) {
+		return s.Problem("tracking.eager_split", "write 0B or one of "+listSizes(sizes), "%s is no block size of a host with %s pages (EINVAL)", t.EagerSplit, s.Host.Page)
+	}
+	return nil
+}
+
+// planRing checks the ring as KVM_CAP_DIRTY_LOG_RING_ACQ_REL does.
+func (s *Scenario) planRing(p *Plan) error {
+	n := uint64(s.Tracking.Ring)
+	if !p.Track.UsesRing() {
+		if s.sameOrigin("tracking.ring", "tracking.mode") {
+			return s.Problem("tracking.ring", "remove it, or write mode: ring+bitmap", "mode %s has no ring", s.Tracking.Mode)
+		}
+		return nil
+	}
+	page := uint64(s.Host.Page)
+	least := max(kvmcore.RingReservedEntries, page/kvmcore.RingEntryBytes)
+	below := uint64(1) << (bits.Len64(max(n, 1)) - 1)
+	fix := fmt.Sprintf("write %d", min(max(least, below), kvmcore.RingMaxEntries))
+	if n > least && n < kvmcore.RingMaxEntries {
+		fix += fmt.Sprintf(" or %d", below*2)
+	}
+	switch {
+	case n < least:
+		return s.Problem("tracking.ring", fix, "a ring of %d entries (%s) is smaller than a host page of %s, and KVM refuses it (EINVAL): the least is %d entries", n, Size(n*16), s.Host.Page, least)
+	case n > kvmcore.RingMaxEntries:
+		return s.Problem("tracking.ring", fix, "a ring has at most %d entries (1MiB), not %d (E2BIG)", kvmcore.RingMaxEntries, n)
+	case n&(n-1) != 0:
+		return s.Problem("tracking.ring", fix, "a ring of %d entries is not a power of two, and KVM refuses it (EINVAL)", n)
+	}
+	p.RingSize, p.RingBytes, p.SoftLimit = n, n*kvmcore.RingEntryBytes, n-kvmcore.RingReservedEntries
+	return nil
+}
+
+// sameOrigin tells whether both keys were written, and in the same place: a file
+// contradicts itself, but --set may overrule one key and leave the other idle.
+func (s *Scenario) sameOrigin(a, b string) bool {
+	if !s.Given(a) || !s.Given(b) {
+		return false
+	}
+	return (s.At(a).Line == 0) == (s.At(b).Line == 0)
+}
+
+// blockSizes are the sizes of KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES.
+func blockSizes(page mmu.Granule) []Size {
+	switch page {
+	case mmu.Granule16K:
+		return []Size{16 << 10, 32 << 20}
+	case mmu.Granule64K:
+		return []Size{64 << 10, 512 << 20}
+	}
+	return []Size{4 << 10, 2 << 20, 1 << 30}
+}
+
+func listSizes(sizes []Size) string {
+	var words []string
+	for _, s := range sizes {
+		words = append(words, s.String())
+	}
+	return strings.Join(words, ", ")
+}
+
+func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
+	v := &s.VMM
+	policy, ok := vmm.ParsePolicy(string(v.Harvest))
+	if !ok {
+		names := []string{}
+		for _, policy := range vmm.Policies() {
+			names = append(names, policy.Name)
+		}
+		return s.Problem("vmm.harvest", DidYouMean(string(v.Harvest), names), "there is no harvest policy %q", v.Harvest)
+	}
+	p.Policy = policy
+	interval := v.Interval.N
+	if v.Interval.Auto {
+		interval = Time{Picos: policy.PeriodNS * 1000}
+	}
+	if interval.Never {
+		interval = Time{}
+	}
+	if p.Interval, err = s.cycles(p, "vmm.interval", interval); err != nil {
+		return err
+	}
+	if p.Interval == 0 && (p.Track.UsesBitmap() || policy.OnFull == vmm.FullWait) {
+		return s.Problem("vmm.interval", "write a time, such as 10ms", "%s needs collections between start and end", s.Tracking.Mode)
+	}
+	switch v.Clear {
+	case "get":
+	case "manual":
+		switch {
+		case p.Track != vmm.TrackBitmap:
+			return s.Problem("vmm.clear", "write clear: get, or tracking.mode: bitmap", "KVM_CLEAR_DIRTY_LOG in every round belongs to mode bitmap, not %s", s.Tracking.Mode)
+		case p.Manual == 0:
+			return s.Problem("vmm.clear", "write tracking.manual_protect: enable", "without manual_protect GET clears already and CLEAR finds nothing")
+		}
+		p.Track = vmm.TrackClearLog
+	default:
+		return s.Problem("vmm.clear", DidYouMean(string(v.Clear), []string{"get", "manual"}), "%q is no way to clear", v.Clear)
+	}
+	if p.Track == vmm.TrackBitmap && p.Manual != 0 {
+		return s.Problem("tracking.manual_protect", "write vmm.clear: manual, or manual_protect: off", "GET alone never clears while manual protection is on")
+	}
+	if v.Collect != "last" && v.Collect != "before-save" {
+		return s.Problem("vmm.collect", DidYouMean(string(v.Collect), []string{"last", "before-save"}), "%q is no place of the final collection", v.Collect)
+	}
+	return nil
+}
+
+func (s *Scenario) planITS(p *Plan, _ *Trace) (err error) {
+	i := &s.ITS
+	if !i.Save.Never && !i.Save.End {
+		if p.SaveEvery, err = s.cycles(p, "its.save", i.Save.Every); err != nil {
+			return err
+		}
+		if p.SaveEvery == 0 {
+			return s.Problem("its.save", "write never, end, or a period such as 50ms", "a period of nothing never ends")
+		}
+	}
+	if i.Devices == 0 {
+		return nil
+	}
+	spec := workloads.ITSSpec{Devices: int(min(i.Devices, 1<<20)), Events: int(min(i.Events, 1<<20)), SavePending: true}
+	if i.MSIRate > 0 {
+		spec.MSIGap = sim.Cycle(uint64(p.Clock) / uint64(i.MSIRate))
+		if spec.MSIGap == 0 {
+			return s.Problem("its.msi_rate", fmt.Sprintf("write at most %d", p.Clock), "more than one MSI in every cycle of the clock")
+		}
+	}
+	if err := spec.Validate(p.VCPUs); err != nil {
+		var pe *workloads.ParamError
+		if errors.As(err, &pe) {
+			return s.Problem("its."+pe.Param, "", "%s", pe.Why)
+		}
+		return s.Problem("its", "", "%v", err)
+	}
+	ram := p.Slots[0]
+	p.ITSArea = (spec.TableBytes(p.VCPUs) + itsAlign - 1) / itsAlign * itsAlign
+	if tail := (ram.Base + ram.Size) % itsAlign; tail != 0 {
+		p.ITSArea += tail
+	}
+	if p.ITSArea+uint64(s.Host.Page) > ram.Size {
+		return s.Problem("its.devices", "use fewer devices, or more memory", "the tables of %d devices take %s, and the first memslot has %s", i.Devices, Size(p.ITSArea), Size(ram.Size))
+	}
+	spec.Tables = mmu.IPA(ram.Base + ram.Size - p.ITSArea)
+	p.ITS = spec
+	return nil
+}
+
+// itsAlign is how the ITS's tables lie in memory: on 64 KiB, the largest granule.
+const itsAlign = 64 << 10
+
+func (s *Scenario) planRun(p *Plan, _ *Trace) (err error) {
+	if !s.Run.Until.Done {
+		if p.Until, err = s.cycles(p, "run.until", s.Run.Until.Time); err != nil {
+			return err
+		}
+		if p.Until == 0 {
+			return s.Problem("run.until", "write done, or a time such as 100ms", "a run of no time does nothing")
+		}
+	}
+	if s.Audit.OnLoss != "report" && s.Audit.OnLoss != "fail" {
+		return s.Problem("audit.on_loss", DidYouMean(string(s.Audit.OnLoss), []string{"report", "fail"}), "%q is no answer to a loss", s.Audit.OnLoss)
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,166 @@
+package scenario
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// A Key explains one key of the scenario file. The table below is what
+// `ringmap init` prints as comments; a test holds it against the structs.
+type Key struct {
+	Path string
+	Doc  string
+}
+
+// Keys explains every section and key in the order of the file.
+var Keys = []Key{
+	{"name", "what this run is called in reports"},
+	{"seed", "the one source of chance: same scenario and seed, same result, byte for byte"},
+	{"kernel", "7.2, 6.12 or 7.2+fixed (the first with every known hazard repaired)"},
+	{"hazards", "set one hazard of the kernel to real or fixed; `ringmap list hazards` names them.\ndrop_every: N drops every Nth record, to see the audit find it"},
+
+	{"host", "the simulated arm64 machine"},
+	{"host.page", "host page size and translation granule: 4KiB, 16KiB or 64KiB"},
+	{"host.clock", "frequency of the host clock: turns 10ms into cycles; auto = that of the profile"},
+	{"host.profile", "cost profile: instruction overheads, each with its source; `ringmap list profiles`"},
+	{"host.quantum", "how far a core may run ahead of the others between shared accesses"},
+
+	{"vm", "the virtual machine"},
+	{"vm.vcpus", "1 to 512; auto = as many as the trace has, else 4"},
+	{"vm.memory", "guest memory; auto = as much as the trace was recorded with, else 256MiB"},
+	{"vm.base", "guest physical address at which memory starts"},
+	{"vm.ipa_bits", "width of guest physical addresses, 32 to 48; auto = 40, or more if memory needs it"},
+	{"vm.backing", "what backs guest memory on the host: 4k, thp or hugetlb2m"},
+	{"vm.populated", "on: the host touched all memory before the guest ran; off: the first touch finds the zero page"},
+	{"vm.slots", "an explicit memslot layout instead of one slot from base; each has\nbase, size, backing and populated"},
+	{"vm.slots.base", "first guest physical address"},
+	{"vm.slots.size", "bytes, a multiple of the host page size"},
+	{"vm.slots.backing", "as vm.backing"},
+	{"vm.slots.populated", "as vm.populated"},
+
+	{"tracking", "how the kernel records writes"},
+	{"tracking.mode", "ring+bitmap, ring, bitmap or off"},
+	{"tracking.ring", "entries of each vCPU's dirty ring, 16 bytes each: a power of two from 256 to 65536\nthat fills at least one host page; the vCPU exits 64 entries before the end"},
+	{"tracking.manual_protect", "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: off, enable or initially-set"},
+	{"tracking.eager_split", "split blocks in chunks of this size when logging starts; 0B = lazily, by faults"},
+	{"tracking.stolen_time", "on: every vCPU has a stolen-time record that each KVM_RUN rewrites"},
+
+	{"workload", "what the guest does: a pattern or a trace. A pattern's parameters stand beside it;\n`ringmap list patterns` shows them with unit, range and default"},
+	{"workload.pattern", "the pattern of accesses"},
+	{"workload.trace", "instead of a pattern: a recorded trace (.pwt, lackey text or ChampSim; gzip, zstd and xz are\nunpacked), relative to this file"},
+	{"workload.memory", "how much of the first memslot a pattern works in; auto = all of it"},
+
+	{"its", "an interrupt translation service whose saves write guest memory with no vCPU running"},
+	{"its.devices", "devices that signal MSIs; 0 = no ITS"},
+	{"its.events", "events (MSI vectors) of each device"},
+	{"its.msi_rate", "MSIs per second, over all devices"},
+	{"its.save", "when tables are saved, with the vCPUs stopped: never, end (before the last collection), or a\nperiod such as 50ms (and at the end)"},
+
+	{"vmm", "the userspace that harvests"},
+	{"vmm.harvest", "who drains a full ring: on-full-all (its vCPU, all rings), on-full-own (its vCPU, its own) or\ninterval (the main thread alone; the vCPU waits)"},
+	{"vmm.interval", "time between collections; auto = that of the policy, never = only the last one"},
+	{"vmm.clear", "bitmap mode: get (GET clears) or manual (GET, then CLEAR; needs manual_protect)"},
+	{"vmm.collect", "where the bitmap of ring+bitmap is read: last (after the ITS save) or before-save (wrong on purpose)"},
+
+	{"run", "when the run ends"},
+	{"run.until", "done (the workload is finished), or a time such as 100ms"},
+
+	{"audit", "the independent check of what was lost"},
+	{"audit.list", "how many lost pages the record names one by one"},
+	{"audit.on_loss", "report, or fail: exit status 1 if a page was lost"},
+}
+
+// docOf returns the explanation of a key, "" if there is none.
+func docOf(path string) string {
+	for _, k := range Keys {
+		if k.Path == path {
+			return k.Doc
+		}
+	}
+	return ""
+}
+
+// elsewhere finds a key of that name in another section.
+func elsewhere(name string) string {
+	for _, k := range Keys {
+		if _, last, ok := strings.Cut(k.Path, "."); ok && last == name {
+			return k.Path
+		}
+	}
+	return ""
+}
+
+// Template returns a scenario file that holds every key with its default and
+// its explanation: what `ringmap init` writes.
+func Template() string {
+	var b strings.Builder
+	b.WriteString("# A scenario of ringmap. Every key is optional; these are the defaults.\n")
+	b.WriteString("# Sizes: 64KiB 256MiB 1TiB. Times: 10ms 3us 1s 3000cyc. Counts: plain numbers.\n\n")
+	writeSection(&b, reflect.ValueOf(Default()).Elem(), "", "")
+	return b.String()
+}
+
+func writeSection(b *strings.Builder, v reflect.Value, path, indent string) {
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("key")
+		if name == restKey {
+			writeParams(b, indent)
+		}
+		if name == "" || name == restKey {
+			continue
+		}
+		field, at := v.Field(i), join(path, name)
+		text, isLeaf := leaf(field)
+		if !isLeaf {
+			comment(b, indent, docOf(at))
+			fmt.Fprintf(b, "%s%s:\n", indent, name)
+			writeSection(b, field, at, indent+"  ")
+			b.WriteByte('\n')
+			continue
+		}
+		comment(b, indent, docOf(at))
+		fmt.Fprintf(b, "%s%s: %s\n", indent, name, text)
+	}
+}
+
+// writeParams writes the parameters of the default pattern.
+func writeParams(b *strings.Builder, indent string) {
+	p, err := Default().Plan(nil)
+	if err != nil {
+		panic("scenario: the default scenario is not valid: " + err.Error())
+	}
+	for _, set := range p.Pattern.Effective() {
+		comment(b, indent, set.Doc+"; "+set.Range())
+		fmt.Fprintf(b, "%s%s: %s\n", indent, set.Name, withUnit(set))
+	}
+}
+
+// leaf returns the text of a single value, an empty list or an empty table.
+func leaf(v reflect.Value) (string, bool) {
+	if s, ok := v.Addr().Interface().(value); ok {
+		return quote(s.String()), true
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		return "[]", true
+	case reflect.Map:
+		return "{}", true
+	}
+	return "", false
+}
+
+func quote(s string) string {
+	if s == "" || strings.ContainsAny(s, ":#{}[],&*!|>'\"%@`") || strings.TrimSpace(s) != s {
+		return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
+	}
+	return s
+}
+
+func comment(b *strings.Builder, indent, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line != "" {
+			fmt.Fprintf(b, "%s# %s\n", indent, line)
+		}
+	}
+}
