@@ -66,10 +66,11 @@ type Audit struct {
 	src  *mmu.Memory // the running guest's machine
 	dst  *mmu.Memory // frame number = guest physical address >> mmu.FrameShift
 
-	pages   []page // every page ever journalled or found different
-	index   index  // gfn -> place in pages
-	changed []uint32
+	pages   []page   // every page ever journalled or found different
+	index   index    // gfn -> place in pages
+	changed []uint32 // what the open collection must report
 	open    bool
+	drains  uint32 // journals taken
 
 	Collections []Collection
 	Total       Totals
@@ -89,7 +90,7 @@ type page struct {
 	missed    uint32    // collection that failed to report the difference that still stands
 	reported  uint32    // last collection that reported it
 	changed   uint32    // last collection that counted it as changed
-	seen      uint32    // last journal that named it: an Open's number
+	seen      uint32    // last journal that named it
 }
 
 // New audits the guest whose frames are journalled by src against dst. The
@@ -110,19 +111,23 @@ func New(spec Spec, src, dst *mmu.Memory) (*Audit, error) {
 }
 
 // Open starts a collection: everything written before now must be reported by
-// it. Call it before the collector looks at any record.
+// it. Call it before the collector looks at any record. While a collection is
+// open, Open extends it to what was written since: the collector looks again.
 func (a *Audit) Open(now sim.Cycle) {
-	a.open = true
-	a.Collections = append(a.Collections, Collection{Opened: now})
-	a.changed = a.changed[:0]
+	if !a.open {
+		a.open = true
+		a.Collections = append(a.Collections, Collection{Opened: now})
+		a.changed = a.changed[:0]
+	}
 	k := a.current()
-	a.drain(k, func(i uint32) {
+	a.drain(func(i uint32) {
 		p := &a.pages[i]
 		switch differs := !a.equal(p.gfn, p.pfn); {
-		case !differs:
-			p.missed = 0 // written back to what was collected: no harm is left
-		case p.missed == 0:
+		case !differs: // written back to what was collected: nothing is left to report
+			p.missed, p.changed = 0, 0
+		case p.missed == 0 && (p.changed != k || p.reported == k):
 			a.countChanged(p, k)
+			p.reported = 0 // for this change
 			a.changed = append(a.changed, i)
 		}
 	})
@@ -162,7 +167,7 @@ func (a *Audit) Close(now sim.Cycle) {
 	c := &a.Collections[k-1]
 	c.Closed = now
 	for _, i := range a.changed {
-		if p := &a.pages[i]; p.reported != k {
+		if p := &a.pages[i]; p.changed == k && p.reported != k && p.missed == 0 {
 			p.missed = k
 			c.Missed++
 		}
@@ -175,7 +180,7 @@ func (a *Audit) Close(now sim.Cycle) {
 // the last copy. It returns the pages lost, by ascending frame number.
 func (a *Audit) Finish() []LostPage {
 	a.lost = a.lost[:0]
-	a.drain(a.current()+1, func(uint32) {})
+	a.drain(func(uint32) {})
 	for i := range a.pages {
 		p := &a.pages[i]
 		if w, differs := a.differs(p.gfn, p.pfn); differs {
@@ -213,6 +218,7 @@ func (a *Audit) Sync(c *sim.Codec) {
 	})
 	sim.Slice(c, &a.changed, func(c *sim.Codec, i *uint32) { c.U32(i) })
 	c.Bool(&a.open)
+	c.U32(&a.drains)
 	sim.Slice(c, &a.Collections, func(c *sim.Codec, k *Collection) {
 		sim.Uint(c, &k.Opened)
 		sim.Uint(c, &k.Closed)
@@ -247,15 +253,16 @@ func (a *Audit) countChanged(p *page, k uint32) {
 }
 
 // drain takes the journal and calls f once for every page in it.
-func (a *Audit) drain(mark uint32, f func(i uint32)) {
+func (a *Audit) drain(f func(i uint32)) {
+	a.drains++
 	for _, e := range a.src.Journal() {
 		gfn, pfn, ok := a.locate(e.Tag, e.PFN)
 		if !ok {
 			continue
 		}
 		p := a.page(gfn, pfn)
-		if p.seen != mark {
-			p.seen = mark
+		if p.seen != a.drains {
+			p.seen = a.drains
 			i, _ := a.index.get(gfn)
 			f(i)
 		}

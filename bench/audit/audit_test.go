@@ -151,6 +151,23 @@ func TestWriteBetweenOpenAndCopy(t *testing.T) {
 	r.want("lost", r.lost(), []mmu.GFN(nil))
 }
 
+// TestLookAgain: a collection that is extended answers for what was written in
+// the meantime too.
+func TestLookAgain(t *testing.T) {
+	r := newRig(t, 16)
+	r.write(1, 1)
+	r.write(2, 1)
+	r.a.Open(1)
+	r.copy(1)
+	r.write(1, 2)
+	r.write(3, 1)
+	r.a.Open(2)
+	r.copy(1)
+	r.a.Close(3)
+	r.want("collection", r.verdict(1), Collection{Changed: 4, Reported: 2, Missed: 2})
+	r.want("lost", r.lost(), []mmu.GFN{2, 3})
+}
+
 // TestNewestEntryNotRetired: the newest ring entry of a stopped vCPU may name a
 // page whose store has not happened. Reported, it is spurious; not reported, it
 // is not lost. If the store comes later, the page is changed then.

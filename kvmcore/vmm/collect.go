@@ -24,6 +24,7 @@ type mainThread struct {
 	nextRound sim.Cycle
 	nextSave  sim.Cycle
 	end       sim.Cycle // when the final sequence is due
+	open      bool      // a collection is under way
 
 	log kvmcore.DirtyLog // what GET returned, or what CLEAR is given
 }
@@ -128,7 +129,10 @@ func (m *mainThread) step() outcome {
 	case stepResume:
 		m.resume()
 	case stepOpen:
-		v.Stats.Rounds++
+		if !m.open {
+			v.Stats.Rounds++
+		}
+		m.open = true
 		if v.Audit != nil {
 			v.Audit.Open(m.now())
 		}
@@ -139,6 +143,7 @@ func (m *mainThread) step() outcome {
 	case stepCopy:
 		return m.copy()
 	case stepClose:
+		m.open = false
 		if v.Audit != nil {
 			v.Audit.Close(m.now())
 		}
@@ -207,12 +212,8 @@ func (m *mainThread) sleep() outcome {
 	v := m.v
 	now := m.now()
 	switch {
-	case m.end <= now && v.Track == TrackOff:
-		m.begin(scriptFinalOff, 0)
-	case m.end <= now && v.Collect == CollectBeforeSave:
-		m.begin(scriptFinalBeforeSave, 0)
 	case m.end <= now:
-		m.begin(scriptFinal, 0)
+		m.beginEnd()
 	case m.nextSave <= now:
 		m.nextSave = after(now, v.SaveEvery)
 		m.begin(scriptSave, 0)
@@ -227,6 +228,18 @@ func (m *mainThread) sleep() outcome {
 		return parked
 	}
 	return working
+}
+
+// beginEnd begins the final sequence.
+func (m *mainThread) beginEnd() {
+	switch {
+	case m.v.Track == TrackOff:
+		m.begin(scriptFinalOff, 0)
+	case m.v.Collect == CollectBeforeSave:
+		m.begin(scriptFinalBeforeSave, 0)
+	default:
+		m.begin(scriptFinal, 0)
+	}
 }
 
 // guestsEnded makes the final sequence due.
@@ -390,6 +403,7 @@ func (m *mainThread) sync(c *sim.Codec) {
 	sim.Uint(c, &m.nextRound)
 	sim.Uint(c, &m.nextSave)
 	sim.Uint(c, &m.end)
+	c.Bool(&m.open)
 	sim.Slice(c, &m.log.Words, func(c *sim.Codec, w *kvmcore.DirtyWord) {
 		c.U64(&w.Index)
 		c.U64(&w.Bits)

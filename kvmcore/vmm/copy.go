@@ -53,6 +53,10 @@ func (m *mainThread) copy() outcome {
 	if m.slot == len(v.slots) {
 		return finished
 	}
+	if m.script == scriptRound && m.end <= m.now() {
+		m.beginEnd() // the rest goes with the final collection, which extends this one
+		return working
+	}
 	s := &v.slots[m.slot]
 	w, b, ok := s.send.next(m.page / 64)
 	if !ok {

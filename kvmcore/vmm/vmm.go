@@ -93,17 +93,7 @@ type Spec struct {
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
 
 	Quantum sim.Cycle // how far cores run ahead of each other; 0 = DefaultQuantum
-	Costs   Costs
-}
-
-// Costs are the instruction overheads of userspace, in cycles. Ring entries are
-// real loads and stores on top.
-type Costs struct {
-	Entry    uint32 // one ring entry: slot lookup, staging bit
-	Word     uint32 // one bitmap word looked at
-	CopyPage uint32 // read one 4 KiB frame and hand it to the transport
-	Lock     uint32 // take or release the big lock without contention
-	Kick     uint32 // signal one vCPU thread
+	Costs   Costs     // zero value = those that go with the host's profile
 }
 
 // DefaultClearShift is QEMU's clear-bitmap chunk of 2^18 pages: 1 GiB of 4 KiB pages.
@@ -130,7 +120,7 @@ func (s *Spec) Validate() error {
 
 // Audit is told about collections as they happen. bench/audit is one.
 type Audit interface {
-	Open(now sim.Cycle)                              // a collection begins
+	Open(now sim.Cycle)                              // a collection begins, or the open one looks again
 	Collect(gfn mmu.GFN, src mmu.PFN, now sim.Cycle) // this page is about to be copied
 	Close(now sim.Cycle)                             // the collection has copied its last page
 }
@@ -188,6 +178,12 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	}
 	if err := spec.Validate(); err != nil {
 		return nil, err
+	}
+	if p := w.Host.Profile; p != nil && spec.Costs == (Costs{}) {
+		var err error
+		if spec.Costs, err = LoadCosts(p.Name); err != nil {
+			return nil, err
+		}
 	}
 	if (w.VM.RingSize != 0) != spec.Track.UsesRing() && spec.Track != TrackOff {
 		return nil, fmt.Errorf("vmm: tracking %s, but the VM's dirty ring has %d bytes", spec.Track, w.VM.RingSize)
