@@ -106,7 +106,7 @@ func (s *source) start() error {
 	if err != nil && err != io.ErrUnexpectedEOF {
 		return err
 	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+	if _, err = s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	s.codec = codecOf(head[:n])
