@@ -190,6 +190,7 @@ func TestEngineAgainstModel(t *testing.T) {
 			if diff := cmp.Diff(ideal.log, real.log); diff != "" {
 				t.Fatalf("seed %d, round %d: handled (-model +engine):\n%s", seed, round, diff)
 			}
+			ideal.log, real.log = nil, nil
 			if diff := cmp.Diff(m.pending(), e.queue.pending(e.now)); diff != "" {
 				t.Fatalf("seed %d, round %d: pending (-model +engine):\n%s", seed, round, diff)
 			}
