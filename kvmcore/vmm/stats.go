@@ -59,7 +59,7 @@ func (v *VMM) Register(s *sim.Stats) {
 		}
 		return float64(n)
 	})
-	s.Derived("guest.instructions", "", "retired by all guests", func() float64 {
+	s.Derived("guest.instructions", "instructions", "retired by all guests", func() float64 {
 		n := uint64(0)
 		for i := range v.vcpus {
 			n += v.vcpus[i].vcpu.Stats.Instructions

@@ -440,3 +440,45 @@ func TestNames(t *testing.T) {
 		t.Error("a policy of any name")
 	}
 }
+
+// TestStatistics: kernel and userspace register side by side, and what the
+// scenarios' records are made of is there and true.
+func TestStatistics(t *testing.T) {
+	r := newRig(t, config{spec: specs()["ring+bitmap,on-full-all"], vcpus: 2, writes: 3000})
+	stats := sim.NewStats()
+	r.host.Register(stats, r.vm)
+	r.v.Register(stats)
+	r.run()
+	got := map[string]float64{}
+	stats.Each(func(s sim.Stat) {
+		got[s.Name] = s.Value
+		if s.Desc == "" {
+			t.Errorf("%s has no description", s.Name)
+		}
+	})
+	for _, name := range []string{
+		"ring.pushes", "ring.unique_pages", "ring.duplicates", "ring.full_exits", "ring.repeat_full_exits", "ring.harvested",
+		"reset.entries", "reset.batches", "bitmap.bits_set", "bitmap.pages", "bitmap.density", "fault.write", "fault.translation",
+		"fault.permission", "nonvcpu.writes", "lost.total", "guest.cycles", "guest.instructions", "time.cycles",
+		"mem.tracking_bytes", "vcpu.1.ring.full_exits", "vcpu.1.cycles.fault", "vmm.cycles.harvest", "vmm.waits.sleep",
+	} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("no statistic %s", name)
+		}
+	}
+	for name, want := range map[string]float64{
+		"ring.harvested":     got["ring.pushes"],
+		"reset.entries":      got["ring.pushes"],
+		"guest.instructions": 2 * 3000 * 40,
+		"mem.tracking_bytes": 2*256*16 + 2*512/8, // two rings, both halves of one bitmap
+		"time.cycles":        float64(r.v.RunTime()),
+		"vmm.pages_sent":     float64(r.log.pages),
+	} {
+		if got[name] != want {
+			t.Errorf("%s = %v, want %v", name, got[name], want)
+		}
+	}
+	if got["guest.cycles"] == 0 || got["time.cycles"] < got["guest.cycles"]/2 {
+		t.Errorf("%v guest cycles in %v", got["guest.cycles"], got["time.cycles"])
+	}
+}
