@@ -31,6 +31,7 @@ const (
 	UserMemSlots     = 32767          // KVM_USER_MEM_SLOTS
 	MaxSlotPages     = 1<<31 - 1      // KVM_MEM_MAX_NR_PAGES
 	IPABits          = 40             // of a VM whose type asks for nothing else
+	minIPABits       = 32             // of any VM
 	maxIPABits       = 52             // what the recorded hosts offer
 	RingMmapPage     = 64             // KVM_DIRTY_LOG_PAGE_OFFSET
 	ManualEnable     = uint64(1 << 0) // KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE

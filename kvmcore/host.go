@@ -38,11 +38,22 @@ func NewHost(spec HostSpec) *Host {
 
 // CreateVM is KVM_CREATE_VM with the default type: IPABits of guest addresses.
 func (h *Host) CreateVM() *VM {
+	vm, _ := h.CreateVMType(IPABits)
+	return vm
+}
+
+// CreateVMType is KVM_CREATE_VM with KVM_VM_TYPE_ARM_IPA_SIZE(ipaBits): EINVAL
+// outside 32 to mmu.MaxIPABits, there being no FEAT_LPA in the model.
+// kvm_init_stage2_mmu.
+func (h *Host) CreateVMType(ipaBits uint8) (*VM, Errno) {
+	if ipaBits < minIPABits || ipaBits > mmu.MaxIPABits {
+		return nil, EINVAL
+	}
 	h.vmids++
 	vm := &VM{Host: h, VMID: h.vmids}
-	vm.Stage2 = mmu.NewStage2(h.Machine.Mem, h.Machine.Alloc, h.Page, IPABits, vm.VMID)
+	vm.Stage2 = mmu.NewStage2(h.Machine.Mem, h.Machine.Alloc, h.Page, ipaBits, vm.VMID)
 	h.VMs = append(h.VMs, vm)
-	return vm
+	return vm, OK
 }
 
 // Destroy is the release of the VM's last descriptor: kvm_destroy_vm. The
@@ -54,6 +65,12 @@ func (vm *VM) Destroy() {
 	}
 	for _, s := range vm.Slots.All() {
 		h.freeBitmap(&s.Bitmap)
+	}
+	for _, l := range []*Lock{&vm.SlotsLock, &vm.MMULock} {
+		if l.word != 0 {
+			h.Machine.Alloc.Free(l.word.PFN(), 0)
+			*l = Lock{}
+		}
 	}
 	h.Machine.Domain.InvalidateVMID(vm.VMID)
 	vm.Stage2.Destroy(h.Machine.Mem)

@@ -22,6 +22,9 @@ var backingNames = [numBackings]string{"4k", "thp", "hugetlb2m", "hugetlb1g"}
 // String returns the name that scenario files use.
 func (b Backing) String() string { return backingNames[b] }
 
+// Backings lists the names that ParseBacking accepts.
+func Backings() []string { return backingNames[:] }
+
 // ParseBacking returns the backing of that name.
 func ParseBacking(name string) (Backing, bool) {
 	for b, n := range backingNames {
@@ -81,6 +84,7 @@ type mapping struct {
 // one made when touched.
 type unitTable struct {
 	dirs []*[unitsPerDir]unitState
+	made []uint32 // the directories that exist, in order of their making
 }
 
 const unitsPerDir = 512
@@ -253,16 +257,21 @@ func (u unit) state() unitState {
 	return 0
 }
 
-// set stores the unit's state, making its directory.
+// set stores the unit's state.
 func (u unit) set(s unitState) {
-	t, d := u.table, u.index/unitsPerDir
+	u.table.dir(u.index / unitsPerDir)[u.index%unitsPerDir] = s
+}
+
+// dir returns directory d, making it if need be.
+func (t *unitTable) dir(d uint64) *[unitsPerDir]unitState {
 	for uint64(len(t.dirs)) <= d {
 		t.dirs = append(t.dirs, nil)
 	}
 	if t.dirs[d] == nil {
 		t.dirs[d] = new([unitsPerDir]unitState)
+		t.made = append(t.made, uint32(d))
 	}
-	t.dirs[d][u.index%unitsPerDir] = s
+	return t.dirs[d]
 }
 
 // piece returns the unit that holds hva and how many of n bytes lie in it,

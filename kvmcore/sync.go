@@ -1,0 +1,184 @@
+package kvmcore
+
+import (
+	"fmt"
+
+	"ringmap/sim"
+)
+
+// Sync saves, restores or hashes the host with all that runs on it. It is
+// restored into one that was built the same way: as many VMs, vCPUs, devices and
+// threads, in the same order. Memslots and the process's mappings may differ.
+// The guests' streams are synced by their owner.
+func (h *Host) Sync(c *sim.Codec) {
+	c.Tag("host")
+	h.Machine.Sync(c)
+	h.Memory.Sync(c)
+	c.U16(&h.vmids)
+	sim.Slice(c, &h.Warns, func(c *sim.Codec, s *string) { c.Str(s) })
+	sim.Slice(c, &h.Losses, func(c *sim.Codec, l *Loss) { l.Sync(c) })
+	h.Stats.Sync(c)
+	told := h.Story != nil
+	if c.Bool(&told); told && c.Loading() && h.Story == nil {
+		h.Story = &Story{}
+	}
+	if told {
+		h.Story.Sync(c)
+	}
+	if c.Loading() {
+		clear(h.Warned)
+		for _, function := range h.Warns {
+			h.Warned[function] = true
+		}
+		if !told {
+			h.Story = nil
+		}
+	}
+	if !same(c, "VMs", len(h.VMs)) || !same(c, "threads", len(h.threads)) {
+		return
+	}
+	for _, vm := range h.VMs {
+		vm.sync(c)
+	}
+	for _, t := range h.threads {
+		t.Sync(c)
+	}
+	h.syncWoken(c)
+}
+
+// same codes a number that the host restored into must agree with.
+func same(c *sim.Codec, what string, have int) bool {
+	n := have
+	c.Int(&n)
+	if n != have {
+		c.Fail(fmt.Errorf("kvmcore: saved with %d %s, restored with %d", n, what, have))
+	}
+	return c.Err() == nil
+}
+
+// syncWoken codes the threads that locks have woken, by their numbers.
+func (h *Host) syncWoken(c *sim.Codec) {
+	ids := make([]uint64, len(h.Woken))
+	for i, t := range h.Woken {
+		ids[i] = uint64(t.ID)
+	}
+	sim.Slice(c, &ids, func(c *sim.Codec, id *uint64) { c.U64(id) })
+	if !c.Loading() {
+		return
+	}
+	h.Woken = h.Woken[:0]
+	for _, id := range ids {
+		if id >= uint64(len(h.threads)) {
+			c.Fail(fmt.Errorf("kvmcore: thread %d of %d is woken", id, len(h.threads)))
+			return
+		}
+		h.Woken = append(h.Woken, h.threads[id])
+	}
+}
+
+func (vm *VM) sync(c *sim.Codec) {
+	c.Tag("vm")
+	c.U16(&vm.VMID)
+	vm.Stage2.Sync(c, vm.Host.Machine.Alloc)
+	c.U32(&vm.RingSize)
+	c.Bool(&vm.RingWithBitmap)
+	c.U64(&vm.ManualProtect)
+	c.U64(&vm.EagerSplit)
+	vm.Slots.sync(c)
+	vm.SlotsLock.Sync(c)
+	vm.MMULock.Sync(c)
+	c.Bool(&vm.tableWriteInProgress)
+	if !same(c, "vCPUs", len(vm.VCPUs)) || !same(c, "devices", len(vm.Devices)) {
+		return
+	}
+	for _, v := range vm.VCPUs {
+		v.sync(c)
+	}
+	vm.syncDevices(c)
+}
+
+func (v *VCPU) sync(c *sim.Codec) {
+	c.Tag("vcpu")
+	c.U32(&v.ID)
+	v.Ring.Sync(c)
+	v.Run.Sync(c)
+	c.U32(&v.Requests)
+	v.PVTime.Sync(c)
+	v.Cursor.Sync(c)
+	v.Stats.Sync(c)
+}
+
+// sync codes the slots in the order of their guest frames.
+func (t *SlotTable) sync(c *sim.Codec) {
+	slots := t.byGFN
+	sim.Slice(c, &slots, func(c *sim.Codec, p **Slot) {
+		if c.Loading() {
+			*p = new(Slot)
+		}
+		(*p).sync(c)
+	})
+	if !c.Loading() {
+		return
+	}
+	*t = SlotTable{}
+	for _, s := range slots {
+		if s.ID >= UserMemSlots || s.Pages == 0 || s.End() < s.Base || t.ByID(s.ID) != nil || t.overlaps(s.Base, s.Pages, nil) {
+			c.Fail(fmt.Errorf("kvmcore: impossible memslot %d", s.ID))
+			return
+		}
+		t.insert(s)
+	}
+}
+
+func (s *Slot) sync(c *sim.Codec) {
+	c.U16(&s.ID)
+	c.U16(&s.ASID)
+	sim.Uint(c, &s.Base)
+	c.U64(&s.Pages)
+	sim.Uint(c, &s.Flags)
+	sim.Uint(c, &s.HVA)
+	s.Bitmap.Sync(c)
+}
+
+// Sync saves, restores or hashes the address space; contents are in Memory.
+func (h *HostMemory) Sync(c *sim.Codec) {
+	c.Tag("hostmem")
+	sim.Uint(c, &h.zero)
+	sim.Uint(c, &h.next)
+	sim.Slice(c, &h.mappings, func(c *sim.Codec, p **mapping) {
+		if c.Loading() {
+			*p = new(mapping)
+		}
+		m := *p
+		sim.Uint(c, &m.start)
+		c.U64(&m.size)
+		sim.Uint(c, &m.backing)
+		c.Bool(&m.populated)
+		if m.backing >= numBackings || !userRange(m.start, m.size) {
+			c.Fail(fmt.Errorf("kvmcore: impossible mapping at %#x", m.start))
+			return
+		}
+		m.unit = h.unitShift(m.backing)
+		m.units.sync(c, m.size>>m.unit)
+		m.tail.sync(c, 1<<m.unit>>h.page.Shift())
+	})
+}
+
+// sync codes the directories that were touched, of a table of so many units.
+func (t *unitTable) sync(c *sim.Codec, units uint64) {
+	made := t.made
+	if c.Loading() {
+		*t = unitTable{}
+	}
+	sim.Slice(c, &made, func(c *sim.Codec, d *uint32) {
+		c.U32(d)
+		if uint64(*d) > units/unitsPerDir {
+			c.Fail(fmt.Errorf("kvmcore: a mapping of %d units has no directory %d", units, *d))
+			return
+		}
+		dir := t.dir(uint64(*d))
+		for i := range dir {
+			sim.Uint(c, &dir[i])
+		}
+	})
+}
