@@ -200,8 +200,13 @@ func (c *vcpuThread) resume(at sim.Cycle) {
 	if c.state != vcpuStopped || c.done {
 		return
 	}
-	c.state = vcpuEnter
 	c.v.inside++
+	if c.v.Policy.OnFull == FullWait && c.v.Track.UsesRing() && c.vcpu.Ring.SoftFull() {
+		c.state = vcpuFull // still: nobody has reset it
+		c.why = WaitFullRing
+		return
+	}
+	c.state = vcpuEnter
 	c.schedule(max(c.now(), at))
 }
 

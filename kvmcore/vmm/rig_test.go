@@ -21,6 +21,7 @@ type config struct {
 	initSet bool   // clear-log with INITIALLY_SET
 	backing kvmcore.Backing
 
+	save   func(*rig, *kvmcore.Thread) kvmcore.Errno
 	writes int // per vCPU; 0 = without end
 	seed   uint64
 	setup  func(*rig)
@@ -90,9 +91,11 @@ func newRig(t testing.TB, cfg config) *rig {
 		cfg.setup(r)
 	}
 	r.log = &auditLog{rig: r}
-	r.v, err = New(cfg.spec, Wiring{
-		Engine: r.engine, Host: r.host, VM: r.vm, Core: r.host.Machine.Cores[cfg.vcpus], Dest: r.dst, Audit: r.log,
-	})
+	w := Wiring{Engine: r.engine, Host: r.host, VM: r.vm, Core: r.host.Machine.Cores[cfg.vcpus], Dest: r.dst, Audit: r.log}
+	if cfg.save != nil {
+		w.Save = func(kt *kvmcore.Thread) kvmcore.Errno { return cfg.save(r, kt) }
+	}
+	r.v, err = New(cfg.spec, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,10 @@ func (r *rig) hash() uint64 {
 
 func (r *rig) sync(c *sim.Codec) {
 	r.engine.Sync(c)
-	syncHost(r.host, c)
+	r.host.Sync(c)
+	for _, v := range r.vm.VCPUs {
+		v.Guest.Sync(c)
+	}
 	r.v.Sync(c)
 	r.dst.Sync(c)
 	r.log.sync(c)

@@ -299,25 +299,119 @@ func TestCyclesAddUp(t *testing.T) {
 	for name, spec := range specs() {
 		r := newRig(t, config{spec: spec, vcpus: 4, pages: 2000, writes: 3000})
 		r.run()
-		check := func(what string, th *thread) {
-			sum := sim.Cycle(0)
-			for _, n := range th.kt.Cycles {
-				sum += sim.Cycle(n)
+		r.checkCycles(name)
+	}
+}
+
+func (r *rig) checkCycles(name string) {
+	r.t.Helper()
+	check := func(what string, th *thread) {
+		sum := sim.Cycle(0)
+		for _, n := range th.kt.Cycles {
+			sum += sim.Cycle(n)
+		}
+		for _, n := range th.Waits {
+			sum += n
+		}
+		if th != &r.v.main.thread {
+			sum += r.v.started
+		}
+		if sum != th.now() {
+			r.t.Errorf("%s, %s: %d cycles accounted for, its clock says %d", name, what, sum, th.now())
+		}
+	}
+	check("main", &r.v.main.thread)
+	for i := range r.v.vcpus {
+		check(fmt.Sprintf("vCPU %d", i), &r.v.vcpus[i].thread)
+	}
+}
+
+// TestPauseAndSave: for every save all vCPUs have left KVM_RUN, and afterwards
+// they go on.
+func TestPauseAndSave(t *testing.T) {
+	for name, spec := range specs() {
+		spec.SaveEvery = 150_000
+		saves := 0
+		r := newRig(t, config{spec: spec, vcpus: 4, writes: 3000, save: func(r *rig, kt *kvmcore.Thread) kvmcore.Errno {
+			saves++
+			for i, c := range r.vm.VCPUs {
+				if c.Thread.VCPU != nil || r.v.vcpus[i].state != vcpuStopped {
+					t.Errorf("%s, save %d: vCPU %d is in KVM_RUN", name, saves, i)
+				}
 			}
-			for _, n := range th.Waits {
-				sum += n
+			kt.Core.Now += 1000
+			return kvmcore.OK
+		}})
+		r.run()
+		if saves < 3 || uint64(saves) != r.v.Stats.Saves || r.v.Stats.SaveCycles != 1000*uint64(saves) {
+			t.Errorf("%s: %d saves, counted %d in %d cycles", name, saves, r.v.Stats.Saves, r.v.Stats.SaveCycles)
+		}
+		if d := r.differing(); len(d) != 0 {
+			t.Errorf("%s: %d pages differ", name, len(d))
+		}
+		for i, c := range r.vm.VCPUs {
+			if c.Stats.Stores != 3000 {
+				t.Errorf("%s: vCPU %d has done %d stores", name, i, c.Stats.Stores)
 			}
-			if th != &r.v.main.thread {
-				sum += r.v.started
+			if c.Stats.RepeatFullExits != 0 {
+				t.Errorf("%s: vCPU %d entered %d times with a full ring", name, i, c.Stats.RepeatFullExits)
 			}
-			if sum != th.now() {
-				t.Errorf("%s, %s: %d cycles accounted for, its clock says %d", name, what, sum, th.now())
+			if w := r.v.vcpus[i].Waits[WaitPaused]; w == 0 {
+				t.Errorf("%s: vCPU %d was never paused", name, i)
 			}
 		}
-		check("main", &r.v.main.thread)
-		for i := range r.v.vcpus {
-			check(fmt.Sprintf("vCPU %d", i), &r.v.vcpus[i].thread)
+	}
+}
+
+// TestSaveFails: a save that fails is a finding, not the end.
+func TestSaveFails(t *testing.T) {
+	r := newRig(t, config{spec: specs()["bitmap"], vcpus: 1, writes: 10, save: func(*rig, *kvmcore.Thread) kvmcore.Errno { return kvmcore.EBUSY }})
+	r.run()
+	if len(r.v.Findings) != 1 || r.v.Findings[0].Kind != FindingSaveFailed || r.v.Findings[0].String() != "saving the device tables failed: EBUSY" {
+		t.Errorf("findings %v", r.v.Findings)
+	}
+}
+
+// TestRandomMachines: machines of all kinds, put together at random, all end with
+// the destination's bytes equal, no finding, empty rings and a full account of time.
+func TestRandomMachines(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := sim.NewStream(seed, "machines")
+		pick := func(n uint64) int { return int(rng.N(n)) }
+		cfg := config{
+			vcpus: 1 + pick(12), slots: 1 + pick(4), pages: 64 + rng.N(3000), seed: seed,
+			page:    []mmu.Granule{mmu.Granule4K, mmu.Granule4K, mmu.Granule16K, mmu.Granule64K}[pick(4)],
+			backing: []kvmcore.Backing{kvmcore.Backing4K, kvmcore.BackingTHP}[pick(2)],
+			kernel:  []string{"7.2+fixed", "7.2", "6.12"}[pick(3)],
 		}
+		cfg.spec = Spec{
+			Track: 1 + Tracking(pick(uint64(numTrackings-1))), Policy: Policies()[pick(uint64(len(Policies())))],
+			Period: sim.Cycle(50_000 + rng.N(800_000)), Quantum: sim.Cycle(100 + rng.N(20_000)), ClearShift: uint8(6 + pick(10)),
+		}
+		if cfg.spec.Track == TrackRing {
+			cfg.kernel = "7.2+fixed" // ring only loses pages of blocks otherwise
+		}
+		cfg.initSet = pick(2) == 0
+		cfg.ring = max(256, uint32(cfg.page.Size()/kvmcore.RingEntryBytes)) << pick(3)
+		if pick(3) == 0 {
+			cfg.spec.SaveEvery = sim.Cycle(30_000 + rng.N(500_000))
+		}
+		if pick(2) == 0 {
+			cfg.spec.Until = sim.Cycle(100_000 + rng.N(2_000_000))
+		} else {
+			cfg.writes = 200 + pick(2000)
+		}
+		r := newRig(t, cfg)
+		r.run()
+		name := fmt.Sprintf("seed %d: %s, %s, %d vCPUs, kernel %s", seed, cfg.spec.Track, cfg.spec.Policy.Name, cfg.vcpus, cfg.kernel)
+		if d := r.differing(); len(d) != 0 {
+			t.Errorf("%s: %d pages differ, the first is %#x", name, len(d), d[0])
+		}
+		if len(r.v.Findings) != 0 {
+			t.Errorf("%s: findings %v", name, r.v.Findings)
+		}
+		r.checkRings()
+		r.checkCycles(name)
 	}
 }
 
@@ -390,7 +484,7 @@ func TestObserverChangesNothing(t *testing.T) {
 	watched.engine.Run(1 << 30)
 	sum := func(r *rig) uint64 {
 		h := sim.NewHasher()
-		syncHost(r.host, h)
+		r.host.Sync(h)
 		r.dst.Sync(h)
 		return h.Sum()
 	}
