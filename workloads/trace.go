@@ -157,6 +157,10 @@ func (t *Trace) Recorded() (vcpus int, memory uint64) {
 	return max(1, int(t.header.VCPUs)), t.header.Memory
 }
 
+// Accesses is how many stores a page-write timeline holds, for all vCPUs; 0 for
+// formats that do not say before they are read.
+func (t *Trace) Accesses() uint64 { return t.header.Records }
+
 // Info reads the whole trace and sums it up.
 func (t *Trace) Info() (TraceInfo, error) {
 	info, err := t.format.info(t)
