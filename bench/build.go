@@ -113,8 +113,15 @@ func (m *machine) createSlots(s *scenario.Scenario, _ vmm.Tracking) error {
 
 func (m *machine) createVCPUs(s *scenario.Scenario, _ vmm.Tracking) error {
 	for i := range m.plan.VCPUs {
-		if _, errno := m.vm.CreateVCPU(uint64(i)); errno != kvmcore.OK {
+		v, errno := m.vm.CreateVCPU(uint64(i))
+		if errno != kvmcore.OK {
 			return s.Problem("vm.vcpus", "", "KVM_CREATE_VCPU %d: %v", i, errno)
+		}
+		if m.plan.PVTime == 0 {
+			continue
+		}
+		if errno := v.SetPVTime(m.plan.PVTime + mmu.IPA(i)*64); errno != kvmcore.OK {
+			return s.Problem("tracking.stolen_time", "", "KVM_ARM_VCPU_PVTIME_IPA: %v", errno)
 		}
 	}
 	return nil
@@ -134,7 +141,7 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 		}
 		m.trace = trace
 		ram := p.Slots[0]
-		m.streams, err = trace.Streams(workloads.TraceSpec{Base: mmu.IPA(ram.Base), Size: ram.Size - p.ITSArea, VCPUs: p.VCPUs, CPI: p.Trace.CPI})
+		m.streams, err = trace.Streams(workloads.TraceSpec{Base: mmu.IPA(ram.Base), Size: ram.Size - p.Reserved, VCPUs: p.VCPUs, CPI: p.Trace.CPI})
 		if err != nil {
 			return traceProblem(s, err)
 		}
@@ -148,6 +155,9 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
 	p := m.plan
 	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum}
+	if spec.Costs, err = vmm.LoadCosts(string(s.Host.Profile)); err != nil {
+		return err
+	}
 	if s.VMM.Collect == "before-save" {
 		spec.Collect = vmm.CollectBeforeSave
 	}
@@ -203,6 +213,7 @@ func (m *machine) register() {
 // Sync saves, restores or hashes the whole machine.
 func (m *machine) Sync(c *sim.Codec) {
 	c.Tag("machine")
+	m.host.Sync(c)
 	m.dest.Sync(c)
 	m.vmm.Sync(c)
 	for _, s := range m.streams {

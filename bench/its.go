@@ -68,8 +68,7 @@ func (d *itsDriver) Sync(c *sim.Codec) {
 // time begins, and returns how their tables are saved.
 func (m *machine) createITS(s *scenario.Scenario) (func(*kvmcore.Thread) kvmcore.Errno, error) {
 	spec := m.plan.ITS
-	dev, err := workloads.SetupITS(m.vm, spec)
-	if err != nil {
+	if _, err := workloads.SetupITS(m.vm, spec); err != nil {
 		return nil, s.Problem("its", "", "%v", err)
 	}
 	m.its = &itsDriver{vm: m.vm, load: workloads.NewITSLoad(spec, 0, uint64(s.Seed))}
@@ -78,10 +77,16 @@ func (m *machine) createITS(s *scenario.Scenario) (func(*kvmcore.Thread) kvmcore
 	if s.ITS.Save.Never {
 		return nil, nil
 	}
-	return func(t *kvmcore.Thread) kvmcore.Errno {
-		if e := m.vm.SetAttr(t, dev.ITS, kvmcore.GroupCtrl, kvmcore.CtrlSaveTables, 8, 0); e != kvmcore.OK {
-			return e
-		}
-		return m.vm.SetAttr(t, dev.GIC, kvmcore.GroupCtrl, kvmcore.CtrlSavePending, 8, 0)
-	}, nil
+	return m.saveITS, nil
+}
+
+// saveITS is what QEMU's state-change handlers do: the ITS's tables, then the
+// pending tables of the GICv3. A restore makes the devices anew, so they are
+// looked up each time, in the order of their creation.
+func (m *machine) saveITS(t *kvmcore.Thread) kvmcore.Errno {
+	gic, its := m.vm.Devices[0], m.vm.Devices[1]
+	if e := m.vm.SetAttr(t, its, kvmcore.GroupCtrl, kvmcore.CtrlSaveTables, 8, 0); e != kvmcore.OK {
+		return e
+	}
+	return m.vm.SetAttr(t, gic, kvmcore.GroupCtrl, kvmcore.CtrlSavePending, 8, 0)
 }

@@ -50,10 +50,11 @@ type Plan struct {
 	Until     sim.Cycle // 0 = fixed work
 	SaveEvery sim.Cycle // 0 = at the end only
 
-	Pattern workloads.PatternSpec // zero if a trace is replayed
-	Trace   struct{ CPI workloads.CPI }
-	ITS     workloads.ITSSpec // Devices 0 = no ITS
-	ITSArea uint64            // bytes at the end of the first slot that hold the ITS's tables
+	Pattern  workloads.PatternSpec // zero if a trace is replayed
+	Trace    struct{ CPI workloads.CPI }
+	ITS      workloads.ITSSpec // Devices 0 = no ITS
+	PVTime   mmu.IPA           // stolen-time records, 64 bytes a vCPU; 0 = none
+	Reserved uint64            // bytes at the end of the first slot that hold these records and the ITS's tables
 
 	Warnings []string
 }
@@ -77,7 +78,7 @@ type Trace struct {
 func (s *Scenario) Plan(t *Trace) (*Plan, error) {
 	p := &Plan{}
 	for _, step := range []func(*Plan, *Trace) error{
-		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.planVMM, s.planITS, s.planRun, s.planWorkload,
+		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planWorkload,
 	} {
 		if err := step(p, t); err != nil {
 			return nil, err
@@ -175,12 +176,16 @@ func (s *Scenario) planVM(p *Plan, t *Trace) error {
 	case t != nil && p.VCPUs < t.VCPUs:
 		return s.Problem("vm.vcpus", fmt.Sprintf("write %d, or auto", t.VCPUs), "the trace has %d vCPUs", t.VCPUs)
 	}
+	if err := s.planITS(p); err != nil {
+		return err
+	}
+	p.Reserved = (p.pvBytes(s) + p.itsBytes() + reservedAlign - 1) / reservedAlign * reservedAlign
 	p.Base = uint64(s.VM.Base)
 	p.Memory = uint64(s.VM.Memory.N)
 	if s.VM.Memory.Auto {
 		p.Memory = defaultMemory
-		if t != nil && t.Memory != 0 {
-			p.Memory = t.Memory
+		if t != nil && t.Memory != 0 { // what is reserved lies behind what was recorded
+			p.Memory = (t.Memory + p.Reserved + 1<<20 - 1) >> 20 << 20
 		}
 	}
 	return nil
@@ -406,7 +411,8 @@ func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
 	return nil
 }
 
-func (s *Scenario) planITS(p *Plan, _ *Trace) (err error) {
+// planITS checks the ITS and finds how much memory its tables take.
+func (s *Scenario) planITS(p *Plan) (err error) {
 	i := &s.ITS
 	if !i.Save.Never && !i.Save.End {
 		if p.SaveEvery, err = s.cycles(p, "its.save", i.Save.Every); err != nil {
@@ -433,21 +439,63 @@ func (s *Scenario) planITS(p *Plan, _ *Trace) (err error) {
 		}
 		return s.Problem("its", "", "%v", err)
 	}
-	ram := p.Slots[0]
-	p.ITSArea = (spec.TableBytes(p.VCPUs) + itsAlign - 1) / itsAlign * itsAlign
-	if tail := (ram.Base + ram.Size) % itsAlign; tail != 0 {
-		p.ITSArea += tail
-	}
-	if p.ITSArea+uint64(s.Host.Page) > ram.Size {
-		return s.Problem("its.devices", "use fewer devices, or more memory", "the tables of %d devices take %s, and the first memslot has %s", i.Devices, Size(p.ITSArea), Size(ram.Size))
-	}
-	spec.Tables = mmu.IPA(ram.Base + ram.Size - p.ITSArea)
 	p.ITS = spec
 	return nil
 }
 
-// itsAlign is how the ITS's tables lie in memory: on 64 KiB, the largest granule.
-const itsAlign = 64 << 10
+// itsBytes is what the ITS's tables take.
+func (p *Plan) itsBytes() uint64 {
+	if p.ITS.Devices == 0 {
+		return 0
+	}
+	return p.ITS.TableBytes(p.VCPUs)
+}
+
+// pvBytes is what the stolen-time records take: a 64-byte structure for each
+// vCPU, on pages of their own. Arm DEN 0057.
+func (p *Plan) pvBytes(s *Scenario) uint64 {
+	if !s.Tracking.StolenTime {
+		return 0
+	}
+	return (uint64(p.VCPUs)*pvTimeBytes + reservedAlign - 1) / reservedAlign * reservedAlign
+}
+
+const pvTimeBytes = 64
+
+// placeReserved puts stolen-time records and the ITS's tables at the end of the
+// first memslot.
+func (s *Scenario) placeReserved(p *Plan, _ *Trace) error {
+	if p.Reserved == 0 {
+		return nil
+	}
+	ram := p.Slots[0]
+	p.Reserved += (ram.Base + ram.Size) % reservedAlign
+	if p.Reserved+p.Page.Size() > ram.Size {
+		return s.Problem("its.devices", "use fewer devices, or more memory", "the tables of %d devices and the stolen-time records take %s, and the first memslot has %s", p.ITS.Devices, Size(p.Reserved), Size(ram.Size))
+	}
+	at := mmu.IPA(ram.Base + ram.Size - p.Reserved)
+	if n := p.pvBytes(s); n != 0 {
+		p.PVTime, at = at, at+mmu.IPA(n)
+	}
+	if p.ITS.Devices == 0 {
+		return nil
+	}
+	p.ITS.Tables = at
+	first, end := workloads.GICFrames(p.VCPUs)
+	for i, slot := range p.Slots {
+		if mmu.IPA(slot.Base) < end && first < mmu.IPA(slot.Base+slot.Size) {
+			key := fmt.Sprintf("vm.slots.%d.base", i)
+			if len(s.VM.Slots) == 0 {
+				key = "vm.base"
+			}
+			return s.Problem(key, fmt.Sprintf("write a base of at least %#x", end), "with an ITS the interrupt controller lies at %#x–%#x, and memory from %#x overlaps it", first, end, slot.Base)
+		}
+	}
+	return nil
+}
+
+// reservedAlign is how reserved memory lies: on 64 KiB, the largest granule.
+const reservedAlign = 64 << 10
 
 func (s *Scenario) planRun(p *Plan, _ *Trace) (err error) {
 	if !s.Run.Until.Done {

@@ -53,7 +53,7 @@ func (s *Scenario) planWorkload(p *Plan, _ *Trace) error {
 	if _, given := spec.Params["accesses"]; !given && p.Until == 0 {
 		spec.Params["accesses"] = defaultAccesses
 	}
-	spec.Size -= min(spec.Size, p.ITSArea)
+	spec.Size -= min(spec.Size, p.Reserved)
 	if !w.Memory.Auto {
 		if n := uint64(w.Memory.N); n == 0 || n > spec.Size || n%p.Page.Size() != 0 {
 			return s.Problem("workload.memory", "write auto, or whole pages that fit", "the pattern cannot work in %s of %s", w.Memory, Size(spec.Size))
