@@ -17,7 +17,6 @@ package kvmcore
 import (
 	"ringmap/cpu"
 	"ringmap/mmu"
-	"ringmap/sim"
 )
 
 // Host is one modelled arm64 machine that runs one Linux with KVM.
@@ -105,5 +104,4 @@ type VCPU struct {
 	Cursor   GuestCursor
 
 	Stats VCPUStats
-	now   sim.Cycle
 }
