@@ -2,6 +2,7 @@ package kvmcore
 
 import (
 	"fmt"
+	"slices"
 
 	"ringmap/its"
 	"ringmap/mmu"
@@ -148,7 +149,19 @@ const (
 	syncITS    uint8 = 2
 )
 
-// syncDevices saves, restores or hashes all devices of the VM.
+func kindOf(d Device) uint8 {
+	switch d.(type) {
+	case *VGICv3:
+		return syncVGICv3
+	case *VITS:
+		return syncITS
+	}
+	return 0
+}
+
+// syncDevices saves, restores or hashes all devices of the VM. Loading keeps the
+// devices that are there, so that whoever holds one goes on with it, and creates
+// those that are not.
 func (vm *VM) syncDevices(c *sim.Codec) {
 	c.Tag("devices")
 	there := vm.vgic != nil
@@ -156,32 +169,27 @@ func (vm *VM) syncDevices(c *sim.Codec) {
 	if !there {
 		return
 	}
-	g := vm.vgic
+	old := slices.Clone(vm.Devices)
+	g := vm.irqchip()
 	if c.Loading() {
-		g = newVGIC(vm)
-		vm.vgic, vm.Devices = g, nil
+		g.clear()
 	}
 	g.sync(c)
+	n := 0
 	sim.Slice(c, &vm.Devices, func(c *sim.Codec, d *Device) {
-		var kind uint8
-		switch (*d).(type) {
-		case *VGICv3:
-			kind = syncVGICv3
-		case *VITS:
-			kind = syncITS
-		}
+		kind := kindOf(*d)
 		c.U8(&kind)
 		if c.Loading() {
-			switch kind {
-			case syncVGICv3:
-				*d = &VGICv3{g}
-			case syncITS:
-				k := newVITS(g)
-				g.itss = append(g.itss, k)
-				*d = k
-			default:
+			if n < len(old) && kindOf(old[n]) == kind {
+				*d = old[n]
+			} else if *d = g.newDevice(kind); *d == nil {
 				c.Fail(fmt.Errorf("device of unknown kind %d", kind))
 				return
+			}
+			n++
+			if k, ok := (*d).(*VITS); ok {
+				k.clear()
+				g.itss = append(g.itss, k)
 			}
 		}
 		if k, ok := (*d).(*VITS); ok {
@@ -195,6 +203,17 @@ func (vm *VM) syncDevices(c *sim.Codec) {
 		}
 		c.Fail(g.lpis.CheckLoaded(states...))
 	}
+}
+
+// newDevice makes a device for a snapshot's state, nil for an unknown kind.
+func (g *VGIC) newDevice(kind uint8) Device {
+	switch kind {
+	case syncVGICv3:
+		return &VGICv3{g}
+	case syncITS:
+		return &VITS{vgic: g}
+	}
+	return nil
 }
 
 // undefined is an address that has not been set: VGIC_ADDR_UNDEF.

@@ -83,9 +83,14 @@ var (
 )
 
 func newVGIC(vm *VM) *VGIC {
-	g := &VGIC{vm: vm, distBase: undefined}
-	g.machine = &gicMachine{VGIC: g}
+	g := &VGIC{vm: vm}
+	g.clear()
 	return g
+}
+
+// clear is the state before any device was created.
+func (g *VGIC) clear() {
+	*g = VGIC{vm: g.vm, distBase: undefined, machine: &gicMachine{VGIC: g}}
 }
 
 // createV3 is kvm_vgic_create.
@@ -306,11 +311,30 @@ func (g *VGIC) checkLoaded() error {
 	return nil
 }
 
+var vgicCounters = []counter[VGICStats]{
+	{"vgic.commands", "", "commands that ITSs took from their queues", func(s *VGICStats) *uint64 { return &s.Commands }},
+	{"vgic.command_errors", "", "of these: failed, which nobody is told", func(s *VGICStats) *uint64 { return &s.CommandErrors }},
+	{"vgic.msis", "", "MSIs signalled by userspace", func(s *VGICStats) *uint64 { return &s.MSIs }},
+	{"vgic.msi_hits", "", "of these: the translation was cached", func(s *VGICStats) *uint64 { return &s.MSIHits }},
+	{"vgic.msis_dropped", "", "of these: not delivered", func(s *VGICStats) *uint64 { return &s.MSIDropped }},
+	{"vgic.saves", "", "SAVE_TABLES operations", func(s *VGICStats) *uint64 { return &s.Saves }},
+	{"vgic.pending_saves", "", "SAVE_PENDING_TABLES operations", func(s *VGICStats) *uint64 { return &s.PendingSaves }},
+	{"vgic.restores", "", "RESTORE_TABLES operations", func(s *VGICStats) *uint64 { return &s.Restores }},
+	{"vgic.table_reads", "", "reads of guest memory: commands, entries, bits", func(s *VGICStats) *uint64 { return &s.TableReads }},
+	{"vgic.table_writes", "", "writes of guest memory, each marks a page", func(s *VGICStats) *uint64 { return &s.TableWrites }},
+	{"vgic.table_bytes", "bytes", "written by these", func(s *VGICStats) *uint64 { return &s.TableBytes }},
+}
+
+// registerGIC adds the counters of the VM's interrupt controller.
+func (vm *VM) registerGIC(stats *sim.Stats) {
+	g := vm.irqchip()
+	for _, k := range vgicCounters {
+		stats.Counter(k.name, k.unit, k.desc, k.at(&g.Stats))
+	}
+}
+
 func (s *VGICStats) sync(c *sim.Codec) {
-	for _, p := range [...]*uint64{
-		&s.Commands, &s.CommandErrors, &s.MSIs, &s.MSIHits, &s.MSIDropped,
-		&s.Saves, &s.PendingSaves, &s.Restores, &s.TableReads, &s.TableWrites, &s.TableBytes,
-	} {
-		c.U64(p)
+	for _, k := range vgicCounters {
+		c.U64(k.at(s))
 	}
 }

@@ -26,11 +26,17 @@ func initialBaser(tableType uint32) its.BASER {
 }
 
 func newVITS(g *VGIC) *VITS {
-	k := &VITS{vgic: g, base: undefined, state: its.New(&g.lpis)}
-	k.machine = &gicMachine{VGIC: g, its: k}
+	k := &VITS{vgic: g}
+	k.clear()
+	return k
+}
+
+// clear is the state of a new ITS.
+func (k *VITS) clear() {
+	g := k.vgic
+	*k = VITS{vgic: g, base: undefined, state: its.New(&g.lpis), machine: &gicMachine{VGIC: g, its: k}}
 	k.state.DeviceTable = initialBaser(its.TableDevice)
 	k.state.CollectionTable = initialBaser(its.TableCollection)
-	return k
 }
 
 // SetAttr is vgic_its_set_attr.

@@ -923,7 +923,6 @@ func TestDevicesSyncContinues(t *testing.T) {
 				if err := d.Err(); err != nil {
 					t.Fatalf("seed %d step %d: %v", seed, i, err)
 				}
-				b.gic, b.its = b.vm.Devices[0], b.vm.Devices[1]
 			}
 			if x, y := a.randomGIC(&sa), b.randomGIC(&sb); x != y {
 				t.Fatalf("seed %d step %d: %s, after a snapshot %s", seed, i, x, y)
@@ -941,6 +940,113 @@ func TestDevicesSyncContinues(t *testing.T) {
 		if a.vm.vgic.lpis.Count() > 0 && a.vm.vgic.Stats.MSIHits == 0 {
 			t.Errorf("seed %d never hit the translation cache", seed)
 		}
+	}
+}
+
+// A VM that is restored from a snapshot gets the devices that it lacks.
+func TestDevicesSyncIntoFreshVM(t *testing.T) {
+	a := newGICVM(t, "7.2", "bitmap", 2).setup().mapTwo()
+	a.vm.SignalMSI(1, 0, MSIValidDevID)
+	e := sim.NewEncoder()
+	a.vm.syncDevices(e)
+	b := newGICVM(t, "7.2", "bitmap", 2)
+	d := sim.NewDecoder(e.Finish())
+	b.vm.syncDevices(d)
+	d.Finish()
+	if err := d.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.vm.Devices) != 2 {
+		t.Fatalf("%d devices", len(b.vm.Devices))
+	}
+	if n, err := b.vm.SignalMSI(1, 0, 0); n != 1 || err != OK {
+		t.Errorf("a cached MSI after the restore: %d %v", n, err)
+	}
+	b.gic, b.its = b.vm.Devices[0], b.vm.Devices[1]
+	b.set(b.its, GroupCtrl, CtrlSaveTables, 0)
+	if d := cmp.Diff([]int{16, 128, 512}, b.dirty()); d != "" {
+		t.Errorf("pages of the restored VM's save (-want +got):\n%s", d)
+	}
+}
+
+// What the translation cache says is what the tables say.
+func TestCacheAgreesWithTables(t *testing.T) {
+	hits := 0
+	for seed := range uint64(30) {
+		g := newGICVM(t, "7.2", "bitmap", 2).setup().mapTwo()
+		k := g.vm.vgic.itss[0]
+		s := sim.NewStream(seed, "cache")
+		for i := range 200 {
+			dev, event := uint32(1+s.N(2)), uint32(s.N(4))
+			switch s.N(3) {
+			case 0:
+				g.vm.SignalMSI(dev, event, MSIValidDevID)
+			case 1:
+				g.run([...]its.Command{
+					cmdMAPC(uint32(s.N(3)), uint32(s.N(2))).WithValid(s.Chance(4, 5)),
+					cmdMAPD(dev, 4, gicITT+uint64(dev)<<12).WithValid(s.Chance(4, 5)),
+					cmdMAPTI(dev, event, uint32(8192+s.N(8)), uint32(s.N(3))),
+					cmdMAPTI(dev, event, uint32(8192+s.N(8)), uint32(s.N(3))),
+					cmdEvent(its.OpMOVI, dev, event).WithICID(uint32(s.N(3))),
+					cmdEvent(its.OpDISCARD, dev, event),
+					cmdEvent(its.OpINT, dev, event),
+				}[s.N(7)])
+			}
+			for dev := range uint32(4) {
+				for event := range uint32(4) {
+					l := k.cached(dev, event)
+					if l == nil {
+						continue
+					}
+					hits++
+					if want, _, err := k.state.Translate(k.machine, dev, event); err != its.None || l != want {
+						t.Fatalf("seed %d step %d: device %d event %d is cached as %v, the tables say %v %#x", seed, i, dev, event, l, want, err)
+					}
+				}
+			}
+		}
+	}
+	if hits < 1000 {
+		t.Errorf("only %d cached translations were seen", hits)
+	}
+}
+
+// On a thread, device calls and MSIs take the time of its core; without one they
+// take none of it.
+func TestDeviceCallsTakeTime(t *testing.T) {
+	p, err := LoadProfile("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGICVM(t, "7.2", "ring+bitmap", 2).setup().mapTwo()
+	h := g.vm.Host
+	h.Profile = p
+	th := h.NewThread(h.Machine.Cores[0], "vmm")
+	took := func(f func()) sim.Cycle {
+		before := th.Core.Now
+		f()
+		return th.Core.Now - before
+	}
+	save := func() { g.vm.SetAttr(th, g.its, GroupCtrl, CtrlSaveTables, 0, 0) }
+	miss := func() { g.vm.SignalMSIOn(th, 1, 0, MSIValidDevID) }
+	small := took(save)
+	if want := sim.Cycle(p.Ioctl + 6*p.TableEntry); small < want { // 2 ITEs, 1 DTE, 2 CTEs and the end
+		t.Errorf("a save of 6 entries takes %d cycles, less than its overhead of %d", small, want)
+	}
+	if got, want := took(miss), sim.Cycle(p.Ioctl+p.MSI+p.MSITranslate); got != want {
+		t.Errorf("an MSI takes %d cycles, want %d", got, want)
+	}
+	if got, want := took(miss), sim.Cycle(p.Ioctl+p.MSI); got != want {
+		t.Errorf("a cached MSI takes %d cycles, want %d", got, want)
+	}
+	for i := range uint32(10) {
+		g.run(cmdMAPTI(1, 2+i, 8300+i, 0))
+	}
+	if got, want := took(save)-small, sim.Cycle(10*p.TableEntry); got < want {
+		t.Errorf("10 events more take %d cycles more, want at least %d", got, want)
+	}
+	if th.Cycles[CauseSave] == 0 {
+		t.Error("nothing is booked as saving tables")
 	}
 }
 
