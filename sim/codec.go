@@ -3,7 +3,8 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
-	"unsafe"
+	"reflect"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -52,7 +53,7 @@ func NewDecoder(b []byte) *Codec { return &Codec{mode: decoding, buf: b} }
 
 // NewHasher returns a codec that hashes; Sum returns the hash.
 func NewHasher() *Codec {
-	return &Codec{mode: hashing, buf: make([]byte, 0, hashChunk+64), digest: xxhash.New()}
+	return &Codec{mode: hashing, buf: make([]byte, 0, hashChunk), digest: xxhash.New()}
 }
 
 // Loading reports whether values are being restored: Sync then rebuilds what
@@ -95,8 +96,8 @@ func (c *Codec) Sum() uint64 {
 // U8 codes a byte.
 func (c *Codec) U8(p *uint8) {
 	if c.mode != decoding {
+		c.reserve(1)
 		c.buf = append(c.buf, *p)
-		c.spill()
 	} else if b := c.take(1); b != nil {
 		*p = b[0]
 	}
@@ -105,8 +106,8 @@ func (c *Codec) U8(p *uint8) {
 // U16 codes a 16-bit number.
 func (c *Codec) U16(p *uint16) {
 	if c.mode != decoding {
+		c.reserve(2)
 		c.buf = binary.LittleEndian.AppendUint16(c.buf, *p)
-		c.spill()
 	} else if b := c.take(2); b != nil {
 		*p = binary.LittleEndian.Uint16(b)
 	}
@@ -115,8 +116,8 @@ func (c *Codec) U16(p *uint16) {
 // U32 codes a 32-bit number.
 func (c *Codec) U32(p *uint32) {
 	if c.mode != decoding {
+		c.reserve(4)
 		c.buf = binary.LittleEndian.AppendUint32(c.buf, *p)
-		c.spill()
 	} else if b := c.take(4); b != nil {
 		*p = binary.LittleEndian.Uint32(b)
 	}
@@ -125,8 +126,8 @@ func (c *Codec) U32(p *uint32) {
 // U64 codes a 64-bit number.
 func (c *Codec) U64(p *uint64) {
 	if c.mode != decoding {
+		c.reserve(8)
 		c.buf = binary.LittleEndian.AppendUint64(c.buf, *p)
-		c.spill()
 	} else if b := c.take(8); b != nil {
 		*p = binary.LittleEndian.Uint64(b)
 	}
@@ -165,8 +166,8 @@ func (c *Codec) Str(p *string) {
 	n := len(*p)
 	c.Len(&n)
 	if c.mode != decoding {
+		c.reserve(len(*p))
 		c.buf = append(c.buf, *p...)
-		c.spill()
 	} else if c.err == nil {
 		*p = string(c.take(n))
 	}
@@ -195,8 +196,8 @@ func (c *Codec) Fixed(p []byte) {
 		c.flush()
 		c.digest.Write(p)
 	default:
+		c.reserve(len(p))
 		c.buf = append(c.buf, p...)
-		c.spill()
 	}
 }
 
@@ -236,15 +237,23 @@ func (c *Codec) Tag(name string) {
 
 // Uint codes an unsigned number of a named type at its own width.
 func Uint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](c *Codec, p *T) {
-	switch unsafe.Sizeof(*p) {
-	case 1:
-		c.U8((*uint8)(unsafe.Pointer(p)))
-	case 2:
-		c.U16((*uint16)(unsafe.Pointer(p)))
-	case 4:
-		c.U32((*uint32)(unsafe.Pointer(p)))
+	switch uint64(^T(0)) {
+	case 1<<8 - 1:
+		v := uint8(*p)
+		c.U8(&v)
+		*p = T(v)
+	case 1<<16 - 1:
+		v := uint16(*p)
+		c.U16(&v)
+		*p = T(v)
+	case 1<<32 - 1:
+		v := uint32(*p)
+		c.U32(&v)
+		*p = T(v)
 	default:
-		c.U64((*uint64)(unsafe.Pointer(p)))
+		v := uint64(*p)
+		c.U64(&v)
+		*p = T(v)
 	}
 }
 
@@ -266,7 +275,8 @@ func Slice[T any](c *Codec, s *[]T, f func(c *Codec, p *T)) {
 	var zero T
 	out := (*s)[:0]
 	// Elements are rarely wider in memory than as bytes: then this is exact.
-	if room := min(n, (len(c.buf)-c.pos)/max(1, int(unsafe.Sizeof(zero)))); room > cap(out) {
+	width := max(1, int(reflect.TypeFor[T]().Size()))
+	if room := min(n, (len(c.buf)-c.pos)/width); room > cap(out) {
 		out = make([]T, 0, room)
 	}
 	for i := 0; i < n && c.err == nil; i++ {
@@ -291,11 +301,20 @@ func (c *Codec) take(n int) []byte {
 	return b
 }
 
-// spill digests what a hasher has gathered once it is enough.
-func (c *Codec) spill() {
-	if c.mode == hashing && len(c.buf) >= hashChunk {
-		c.flush()
+// reserve makes room for n bytes: a hasher digests what it has gathered, an
+// encoder doubles its memory.
+func (c *Codec) reserve(n int) {
+	if cap(c.buf)-len(c.buf) < n {
+		c.makeRoom(n)
 	}
+}
+
+func (c *Codec) makeRoom(n int) {
+	if c.mode == hashing {
+		c.flush()
+		return
+	}
+	c.buf = slices.Grow(c.buf, max(n, len(c.buf), hashChunk))
 }
 
 func (c *Codec) flush() {

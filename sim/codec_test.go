@@ -244,3 +244,30 @@ func FuzzCodec(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCodec(b *testing.B) {
+	numbers := make([]uint64, 1<<14)
+	sync := func(c *Codec) {
+		Slice(c, &numbers, func(c *Codec, p *uint64) { c.U64(p) })
+	}
+	b.Run("hash", func(b *testing.B) {
+		b.SetBytes(int64(8 * len(numbers)))
+		for b.Loop() {
+			sync(NewHasher())
+		}
+	})
+	b.Run("encode", func(b *testing.B) {
+		b.SetBytes(int64(8 * len(numbers)))
+		for b.Loop() {
+			sync(NewEncoder())
+		}
+	})
+	state := NewEncoder()
+	sync(state)
+	b.Run("decode", func(b *testing.B) {
+		b.SetBytes(int64(8 * len(numbers)))
+		for b.Loop() {
+			sync(NewDecoder(state.Finish()))
+		}
+	})
+}
