@@ -40,6 +40,7 @@ const (
 	StoryCleared                      // its bit was cleared by CLEAR_DIRTY_LOG
 	StoryLost                         // A = LossCause
 	StoryMMIO                         // the access left the kernel as an MMIO exit
+	StoryHarvested                    // userspace consumed its ring entry; A = the ring's vCPU, B = free-running index
 	numStoryKinds
 )
 
@@ -51,15 +52,22 @@ func (h *Host) Watch(vm *VM, gfn mmu.GFN) { h.Story = &Story{VMID: vm.VMID, GFN:
 
 // tell adds an event if gfn of the thread's VM is the watched page.
 func (t *Thread) tell(kind StoryKind, gfn mmu.GFN, a, b uint64) {
-	s := t.Host.Story
-	if s == nil || s.GFN != gfn || s.VMID != t.vm.VMID {
+	if t.Host.Story != nil {
+		t.Host.Tell(t.vm, gfn, StoryEvent{At: t.Core.Now, Kind: kind, VCPU: t.vcpuIndex(), A: a, B: b})
+	}
+}
+
+// Tell adds an event of userspace to the story, if gfn of vm is the watched page.
+func (h *Host) Tell(vm *VM, gfn mmu.GFN, e StoryEvent) {
+	s := h.Story
+	if s == nil || s.GFN != gfn || s.VMID != vm.VMID {
 		return
 	}
 	if len(s.Events) == maxStory {
 		s.Omitted++
 		return
 	}
-	s.Events = append(s.Events, StoryEvent{At: t.Core.Now, Kind: kind, VCPU: t.vcpuIndex(), A: a, B: b})
+	s.Events = append(s.Events, e)
 }
 
 // tellSpan adds an event if the watched page is one of n from gfn on.
@@ -118,6 +126,8 @@ func (e StoryEvent) text() string {
 		}
 	case StoryMMIO:
 		return "left to userspace as an MMIO exit"
+	case StoryHarvested:
+		return fmt.Sprintf("userspace harvests entry %d of the ring of vCPU %d", e.B, e.A)
 	}
 	return "unknown event"
 }

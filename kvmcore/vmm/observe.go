@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"ringmap/kvmcore"
+	"ringmap/mmu"
 	"ringmap/sim"
 )
 
@@ -23,4 +24,16 @@ func (v *VMM) EachWait(kt *kvmcore.Thread, f func(w Wait, n sim.Cycle)) {
 			f(Wait(w), n)
 		}
 	}
+}
+
+// tellHarvested adds the entry that was just consumed to the story of the page
+// it names.
+func (t *thread) tellHarvested(slot uint32, offset uint64) {
+	v, ring := t.v, t.reap.ring
+	if slot >= uint32(len(v.slotOf)) || v.slotOf[slot] == 0 {
+		return
+	}
+	v.Host.Tell(v.VM, v.slots[v.slotOf[slot]-1].base+mmu.GFN(offset), kvmcore.StoryEvent{
+		At: t.now(), Kind: kvmcore.StoryHarvested, VCPU: -1, A: uint64(ring), B: uint64(v.fetch[ring] - 1),
+	})
 }

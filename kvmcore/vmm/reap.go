@@ -97,6 +97,9 @@ func (t *thread) harvestEntry() {
 	v.Stats.Harvested++
 	v.harvested[r.ring]++
 	v.stage(uint32(b.Out[slot]), b.Out[offset])
+	if v.Host.Story != nil {
+		t.tellHarvested(uint32(b.Out[slot]), b.Out[offset])
+	}
 }
 
 // stage notes a page in the staging bitmap of its slot. As QEMU does it ignores
