@@ -367,6 +367,7 @@ func (m *mainThread) get() outcome {
 		m.sub = 1
 		return working
 	}
+	m.kt.Rebind(&m.log) // a restored call has lost its buffer
 	if o := m.ioctl(); o != finished {
 		return o
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"ringmap/mmu"
 	"ringmap/sim"
 )
 
@@ -54,6 +55,28 @@ func BenchmarkMachine(b *testing.B) {
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(stores()-first), "ns/store")
 			})
+		}
+	}
+}
+
+// TestTerabyte: 512 vCPUs that write all over 1 TiB come over in full, and cost
+// the host what they touched.
+func TestTerabyte(t *testing.T) {
+	for _, name := range []string{"ring+bitmap,on-full-own", "bitmap", "clear-log"} {
+		spec := specs()[name]
+		spec.Period = 300_000
+		r := newRig(t, config{spec: spec, vcpus: 512, pages: 1<<28 - 4096, writes: 20})
+		r.run()
+		mem, lost := r.host.Machine.Mem, 0
+		slot := r.vm.Slots.ByID(1)
+		for _, e := range mem.Journal() { // nobody has begun another epoch: every page ever written
+			ipa := r.cfg.page.IPA(slot.Base) + mmu.IPA(e.Tag<<mmu.FrameShift) - mmu.IPA(slot.HVA)
+			if !mem.EqualFrame(e.PFN, r.dst, mmu.PFN(ipa>>mmu.FrameShift)) {
+				lost++
+			}
+		}
+		if n := len(mem.Journal()); n < 512*19 || lost != 0 {
+			t.Errorf("%s: %d of %d pages written differ", name, lost, n)
 		}
 	}
 }

@@ -471,6 +471,41 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestSnapshotEverywhere cuts one run of each kind at many places, so that every
+// step of every program is once the one that is interrupted.
+func TestSnapshotEverywhere(t *testing.T) {
+	for name, spec := range specs() {
+		t.Run(name, func(t *testing.T) {
+			spec.Period, spec.Quantum, spec.SaveEvery = 60_000, 500, 100_000
+			cfg := config{spec: spec, vcpus: 3, pages: 5000, writes: 250, seed: 5}
+			whole := newRig(t, cfg)
+			whole.run()
+			want := whole.hash()
+			steps := map[string]bool{}
+			for at := sim.Cycle(500); at < whole.v.ended; at += whole.v.ended / 150 {
+				r := newRig(t, cfg)
+				r.v.Start()
+				r.engine.Run(at)
+				m := &r.v.main
+				steps[fmt.Sprint(scripts[m.script][m.ip], m.sub)] = true
+				enc := sim.NewEncoder()
+				r.sync(enc)
+				fresh := newRig(t, cfg)
+				dec := sim.NewDecoder(enc.Finish())
+				if fresh.sync(dec); dec.Err() != nil {
+					t.Fatalf("cycle %d: %v", at, dec.Err())
+				}
+				if fresh.engine.Run(1 << 40); fresh.hash() != want {
+					t.Errorf("cycle %d, step %d.%d: the restored run ends differently", at, scripts[m.script][m.ip], m.sub)
+				}
+			}
+			if len(steps) < 4 {
+				t.Errorf("only the steps %v were interrupted", steps)
+			}
+		})
+	}
+}
+
 // TestObserverChangesNothing: events of an observer between those of the threads
 // do not shift who does what when.
 func TestObserverChangesNothing(t *testing.T) {
