@@ -224,6 +224,7 @@ func (h *Host) Register(stats *sim.Stats, vm *VM) {
 		v.register(stats, fmt.Sprintf("vcpu.%d.", v.Index))
 	}
 	vm.registerSums(stats)
+	vm.registerGIC(stats)
 	vm.SlotsLock.register(stats, "lock.slots.")
 	vm.MMULock.register(stats, "lock.mmu.")
 }
