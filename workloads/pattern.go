@@ -352,14 +352,16 @@ func (t *patternStream) access(a *kvmcore.GuestAccess, page uint64) {
 		t.carry -= 1000
 		cycles++
 	}
-	if t.writes != 100 && t.rng.N(100) >= t.writes {
-		a.Value, a.Op = 0, kvmcore.GuestLoad
-	} else {
-		a.Value, a.Op = t.value&t.mask, kvmcore.GuestStore
-		t.value += t.step
+	store := uint64(1)
+	if t.writes != 100 {
+		store = (t.rng.N(100) - t.writes) >> 63 // 1 when below; a branch would be a coin toss
 	}
+	a.Value, a.Op = t.value&t.mask&-store, loadOrStore[store]
+	t.value += t.step & -store
 	a.IPA, a.Cycles, a.Instr, a.Size = ipa, cycles, t.instr, t.size
 }
+
+var loadOrStore = [2]kvmcore.GuestOp{kvmcore.GuestLoad, kvmcore.GuestStore}
 
 // Sync saves, restores or hashes the stream's state.
 func (t *patternStream) Sync(c *sim.Codec) {

@@ -236,8 +236,8 @@ func pwtStreams(t *Trace, spec TraceSpec) ([]kvmcore.Stream, error) {
 			Fix: fmt.Sprintf("give the machine %d vCPUs", h.VCPUs)}
 	}
 	if h.Memory > spec.Size {
-		return nil, &TraceError{Path: t.Path, Problem: fmt.Sprintf("was recorded with %d MiB of guest memory, the machine has %d MiB", h.Memory>>20, spec.Size>>20),
-			Fix: fmt.Sprintf("give the machine at least %d MiB", (h.Memory+1<<20-1)>>20)}
+		return nil, &TraceError{Path: t.Path, Problem: fmt.Sprintf("was recorded with %d KiB of guest memory, the machine has %d KiB", h.Memory>>10, spec.Size>>10),
+			Fix: fmt.Sprintf("give the machine at least %d KiB", h.Memory>>10)}
 	}
 	packs := newPacks(spec.VCPUs)
 	type clock struct {

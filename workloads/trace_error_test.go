@@ -124,7 +124,7 @@ func TestMalformedTraces(t *testing.T) {
 		{"pwt repeated page", pwt(PWTHeader{VCPUs: 1, Window: 100, Memory: 2 << 12}, pwtRecord{1, 0, 0, 0}, pwtRecord{1, 1, 0, 0}, pwtRecord{2, 0, 0, 0}), one,
 			[]string{"record 2 (byte 96): vCPU 0 has more records in one window than the guest has pages (2)"}},
 		{"pwt wrong machine", good, one, []string{"was recorded with 2 vCPUs, the machine has 1", "give the machine 2 vCPUs"}},
-		{"pwt small machine", good, TraceSpec{Size: 63 << 12, VCPUs: 2}, []string{"guest memory", "give the machine at least 1 MiB"}},
+		{"pwt small machine", good, TraceSpec{Size: 63 << 12, VCPUs: 2}, []string{"was recorded with 256 KiB of guest memory, the machine has 252 KiB", "give the machine at least 256 KiB"}},
 
 		{"lackey junk", []byte("I  00400ffe,4\nhello\n"), one, []string{`line 2 (byte 14): found "hello", expected "I  addr,size"`, "--log-file"}},
 		{"lackey blank", []byte("I  00400ffe,4\n\nI  00400ffe,4\n"), one, []string{`line 2 (byte 14): found ""`}},
