@@ -236,10 +236,25 @@ func (a *Audit) Sync(c *sim.Codec) {
 		sim.Uint(c, &l.Writer)
 	})
 	if c.Loading() {
-		a.index = index{}
-		for i := range a.pages {
-			a.index.set(a.pages[i].gfn, uint32(i))
+		a.restore(c)
+	}
+}
+
+// restore rebuilds the index, and refuses numbers that name nothing.
+func (a *Audit) restore(c *sim.Codec) {
+	a.index = index{}
+	for i := range a.pages {
+		p := &a.pages[i]
+		if _, twice := a.index.get(p.gfn); twice || p.missed > a.current() {
+			c.Fail(fmt.Errorf("audit: impossible page %#x in the snapshot", p.gfn))
+			p.missed = 0
 		}
+		a.index.set(p.gfn, uint32(i))
+	}
+	outside := func(i uint32) bool { return int(i) >= len(a.pages) }
+	if slices.ContainsFunc(a.changed, outside) || a.open && a.current() == 0 {
+		c.Fail(fmt.Errorf("audit: the snapshot names pages or collections that it does not hold"))
+		a.changed, a.open = nil, false
 	}
 }
 

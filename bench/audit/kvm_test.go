@@ -31,6 +31,7 @@ type setup struct {
 	drop    uint64
 	save    func(r *run, t *kvmcore.Thread) kvmcore.Errno // nil = the ITS's tables
 	hazards []string                                      // to be repaired
+	every   sim.Cycle                                     // saves while the guest runs
 }
 
 const (
@@ -92,7 +93,7 @@ func migrate(t *testing.T, s setup) *run {
 		t.Fatal(err)
 	}
 	policy, _ := vmm.ParsePolicy("on-full-all")
-	spec := vmm.Spec{Track: s.track, Policy: policy, Period: 2_000_000, Collect: s.collect, Costs: vmm.Costs{Entry: 20, CopyPage: 900}}
+	spec := vmm.Spec{Track: s.track, Policy: policy, Period: 400_000, Collect: s.collect, SaveEvery: s.every, Costs: vmm.Costs{Entry: 20, CopyPage: 900}}
 	r.vmm, err = vmm.New(spec, vmm.Wiring{
 		Engine: engine, Host: r.host, VM: r.vm, Core: r.host.Machine.Cores[vcpus], Dest: dst, Audit: r.audit,
 		Save: func(th *kvmcore.Thread) kvmcore.Errno {
@@ -206,6 +207,20 @@ func TestCollectLast(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTablesAreLate: with rings the backup bitmap is read only at the very end, so
+// that tables saved while the guest runs come late; with a bitmap they do not.
+func TestTablesAreLate(t *testing.T) {
+	for track, late := range map[vmm.Tracking]bool{vmm.TrackBitmap: false, vmm.TrackRingBitmap: true} {
+		r := migrate(t, setup{track: track, every: 700_000})
+		if len(r.lost) != 0 || r.vmm.Stats.Saves < 3 {
+			t.Errorf("%s: lost by cause %v, %d saves", track, r.causes(), r.vmm.Stats.Saves)
+		}
+		if (r.audit.Total.Late != 0) != late {
+			t.Errorf("%s: %d pages late, want some: %v", track, r.audit.Total.Late, late)
+		}
 	}
 }
 

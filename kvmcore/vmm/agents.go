@@ -218,4 +218,8 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 		k.U64(&c.Exits[i])
 	}
 	sim.Uint(k, &c.StoppedAt)
+	if c.state > vcpuStopped {
+		k.Fail(errNowhere)
+		c.state = vcpuStopped
+	}
 }

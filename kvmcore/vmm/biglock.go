@@ -1,6 +1,10 @@
 package vmm
 
-import "ringmap/sim"
+import (
+	"slices"
+
+	"ringmap/sim"
+)
 
 // bigLock is the VMM's big lock, as QEMU's BQL with the slot locks that
 // kvm_dirty_ring_reap takes: held over harvest and reset, so that nobody sees a
@@ -57,7 +61,8 @@ func (t *thread) unlock() {
 	next.schedule(l.from)
 }
 
-func (l *bigLock) sync(c *sim.Codec) {
+// sync saves, restores or hashes the lock among threads, by Thread.ID.
+func (l *bigLock) sync(c *sim.Codec, threads []*thread) {
 	sim.Slice(c, &l.queue, func(c *sim.Codec, p *int32) { u := uint32(*p); c.U32(&u); *p = int32(u) })
 	u := uint32(l.holder)
 	c.U32(&u)
@@ -66,4 +71,9 @@ func (l *bigLock) sync(c *sim.Codec) {
 	sim.Uint(c, &l.until)
 	c.U64(&l.Acquired)
 	c.U64(&l.Contended)
+	unknown := func(id int32) bool { return id < 1 || int(id) > len(threads) || threads[id-1] == nil }
+	if l.holder != 0 && unknown(l.holder) || slices.ContainsFunc(l.queue, unknown) {
+		c.Fail(errNowhere)
+		*l = bigLock{}
+	}
 }

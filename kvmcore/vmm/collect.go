@@ -1,13 +1,9 @@
 package vmm
 
 import (
-	"errors"
-
 	"ringmap/kvmcore"
 	"ringmap/sim"
 )
-
-var errSnapshotPage = errors.New("a page of the VMM's bitmap lies outside its slot")
 
 // mainThread is the thread that collects: QEMU's migration thread with the
 // reaper in one. It follows short scripts, one step after the other.
@@ -19,7 +15,6 @@ type mainThread struct {
 	slot    int    // index of the slot the step is at
 	page    uint64 // next page to look at, in copying
 	cleared uint64 // chunk number+1 of the slot that CLEAR has been issued for
-	cause   kvmcore.Cause
 
 	nextRound sim.Cycle
 	nextSave  sim.Cycle
@@ -409,7 +404,9 @@ func (m *mainThread) sync(c *sim.Codec) {
 		c.U64(&w.Index)
 		c.U64(&w.Bits)
 	})
-	if c.Loading() && (m.script >= numScripts || m.ip < 0 || m.ip > len(scripts[m.script]) || m.slot < 0 || m.slot > max(len(m.v.slots), len(m.v.vcpus))) {
-		c.Fail(errors.New("the VMM's main thread is nowhere"))
+	if m.script >= numScripts || m.ip < 0 || m.ip >= len(scripts[m.script]) || m.sub > 2 ||
+		m.slot < 0 || m.slot > max(len(m.v.slots), len(m.v.vcpus)) {
+		c.Fail(errNowhere)
+		m.begin(scriptSleep, 0)
 	}
 }

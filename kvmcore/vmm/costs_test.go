@@ -47,3 +47,19 @@ func TestCostsStrict(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseCosts: no file panics, and what is accepted is complete.
+func FuzzParseCosts(f *testing.F) {
+	good, err := costFiles.ReadFile("costs/n1.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte("name: x\nfigures: {entry: {cycles: 1, kind: fit, source: y}}\n"))
+	f.Add([]byte("figures: [1, 2]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := ParseCosts("fuzz", data); err != nil && c != (Costs{}) {
+			t.Errorf("an error and the costs %+v", c)
+		}
+	})
+}

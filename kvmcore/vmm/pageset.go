@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"errors"
 	"math/bits"
 
 	"ringmap/sim"
@@ -114,7 +115,7 @@ func (s *pageSet) sync(c *sim.Codec) {
 			c.U64(&w)
 			c.U64(&b)
 			if w/64 >= uint64(len(s.chunks)) {
-				c.Fail(errSnapshotPage)
+				c.Fail(errors.New("vmm: a page of the snapshot lies outside its slot"))
 				return
 			}
 			s.or(w, b)

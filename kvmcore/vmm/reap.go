@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"ringmap/kvmcore"
+	"ringmap/mmu"
 	"ringmap/sim"
 )
 
@@ -136,10 +137,14 @@ func (v *VMM) resetDone(t *thread) {
 	}
 }
 
-func (r *reap) sync(c *sim.Codec) {
+func (r *reap) sync(c *sim.Codec, rings int) {
 	sim.Uint(c, &r.pc)
 	c.Int(&r.ring)
 	c.Int(&r.last)
 	c.Int(&r.flag)
 	c.U64(&r.harvested)
+	if r.pc > reapIoctl || r.ring < 0 || r.last > rings || r.ring > r.last || r.flag < 0 || r.flag >= mmu.BlockOps {
+		c.Fail(errNowhere)
+		*r = reap{}
+	}
 }

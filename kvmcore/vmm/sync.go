@@ -26,7 +26,7 @@ func (v *VMM) Sync(c *sim.Codec) {
 		v.slots[i].staged.sync(c)
 		v.slots[i].send.sync(c)
 	}
-	v.big.sync(c)
+	v.big.sync(c, v.threads)
 	c.Int(&v.live)
 	c.Int(&v.inside)
 	c.Bool(&v.pausing)

@@ -1,6 +1,8 @@
 package vmm
 
 import (
+	"errors"
+
 	"ringmap/kvmcore"
 	"ringmap/sim"
 )
@@ -115,8 +117,15 @@ func (t *thread) sync(c *sim.Codec) {
 	for i := range t.Waits {
 		sim.Uint(c, &t.Waits[i])
 	}
-	t.reap.sync(c)
+	t.reap.sync(c, len(t.v.vcpus))
+	if t.why >= NumWaits {
+		c.Fail(errNowhere)
+		t.why = WaitSleep
+	}
 }
+
+// errNowhere is a snapshot of a thread in a place that does not exist.
+var errNowhere = errors.New("vmm: a thread of the snapshot is nowhere in its program")
 
 // wakeThreads schedules every thread that a kernel lock has let go.
 func (v *VMM) wakeThreads() {
