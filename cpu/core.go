@@ -89,34 +89,33 @@ func (c *Core) broadcast() {
 }
 
 // Translate translates a guest address for an access, in the time that the TLB
-// and the walker take. The frame is that of the returned address.
+// and the walker take. The frame is that of the returned address, nil on a fault.
 func (c *Core) Translate(s *mmu.Stage2, ipa mmu.IPA, a mmu.Access) (mmu.PA, *mmu.Frame, mmu.Fault) {
-	e, fault := c.translate(s, ipa, a)
-	if e == nil {
-		return 0, nil, fault
-	}
-	pa := e.PA(ipa)
-	f := e.Frame()
-	if f == nil {
-		f = c.mem.Frame(pa.PFN())
-	}
-	return pa, f, fault
-}
-
-func (c *Core) translate(s *mmu.Stage2, ipa mmu.IPA, a mmu.Access) (*mmu.Entry, mmu.Fault) {
 	if c.vmid != s.VMID || !c.known {
 		c.space = c.machine.Domain.Space(mmu.Space{VMID: s.VMID})
 		c.vmid, c.known = s.VMID, true
 	}
-	before := c.TLB.Stats.Loads
-	e, found, fault := c.TLB.Translate(c.mem, s, c.space, ipa, a)
+	e, found := c.TLB.Lookup(c.space, ipa)
 	switch found {
 	case mmu.HitL2:
 		c.Now += sim.Cycle(c.machine.Costs.TLBHit2)
 	case mmu.Miss:
+		before := c.TLB.Stats.Loads
+		var fault mmu.Fault
+		e, fault = c.TLB.Walk(c.mem, s, c.space, ipa)
 		c.Now += sim.Cycle(c.TLB.Stats.Loads-before) * sim.Cycle(c.machine.Costs.WalkLevel)
+		if e == nil {
+			return 0, nil, fault
+		}
 	}
-	return e, fault
+	if !e.Allows(a) {
+		return 0, nil, e.Denied(ipa)
+	}
+	pa, f := e.PA(ipa), e.Frame()
+	if f == nil {
+		f = c.mem.Frame(pa.PFN())
+	}
+	return pa, f, mmu.Fault{}
 }
 
 // Store is a guest's store of size bytes (1, 2, 4, 8, or 16 for a pair of v) at

@@ -25,6 +25,21 @@ func newHost(g Granule, ipaBits uint8) *host {
 	return h
 }
 
+// translate is what a core does with a TLB.
+func (t *TLB) translate(m *Memory, s *Stage2, space SpaceID, ipa IPA, a Access) (*Entry, Found, Fault) {
+	e, found := t.Lookup(space, ipa)
+	if found == Miss {
+		var fault Fault
+		if e, fault = t.Walk(m, s, space, ipa); e == nil {
+			return nil, found, fault
+		}
+	}
+	if !e.Allows(a) {
+		return nil, found, e.Denied(ipa)
+	}
+	return e, found, Fault{}
+}
+
 // mapPages maps n pages from gfn on to new memory.
 func (h *host) mapPages(gfn GFN, n uint64, p Prot) {
 	for i := range GFN(n) {
@@ -34,7 +49,7 @@ func (h *host) mapPages(gfn GFN, n uint64, p Prot) {
 }
 
 func (h *host) store(ipa IPA, v uint64) FaultKind {
-	e, _, fault := h.t.Translate(h.m, &h.s, h.space, ipa, AccessWrite)
+	e, _, fault := h.t.translate(h.m, &h.s, h.space, ipa, AccessWrite)
 	if e == nil {
 		return fault.Kind
 	}

@@ -203,7 +203,7 @@ func editRandomly(t *testing.T, g Granule, bits uint8, steps int) {
 		n = min(n, uint64(last)+2*blockPages-uint64(at)) // the program clips to the IPA space, the model need not
 		snapshots := r.N(2) == 0
 		for _, page := range slices.Sorted(maps.Keys(model)) { // every mapping is cached as it is now
-			h.t.Translate(h.m, &h.s, h.space, g.IPA(page), AccessRead)
+			h.t.translate(h.m, &h.s, h.space, g.IPA(page), AccessRead)
 		}
 		gone := map[GFN]bool{}
 		switch op := r.N(10); {

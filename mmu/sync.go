@@ -175,7 +175,7 @@ func (t *TLB) sync(c *sim.Codec, m *Memory) {
 	c.U64(&t.Stats.Misses)
 	c.U64(&t.Stats.Loads)
 	c.U64(&t.Stats.Invalid)
-	used := t.main.entries != nil
+	used := t.main.tags != nil
 	c.Bool(&used)
 	if c.Loading() {
 		*t = TLB{Stats: t.Stats, domain: t.domain, spec: t.spec}
@@ -197,24 +197,20 @@ func (t *TLB) sync(c *sim.Codec, m *Memory) {
 // checked refuses numbers of entries that do not exist.
 func (t *TLB) checked(c *sim.Codec, word uint64) uint64 {
 	for at := uint(0); at < 64; at += 16 {
-		if int(uint16(word>>at)) >= len(t.main.entries) {
-			c.Fail(fmt.Errorf("mmu: TLB entry %d of %d", uint16(word>>at), len(t.main.entries)-1))
+		if int(uint16(word>>at)) > len(t.main.tags) {
+			c.Fail(fmt.Errorf("mmu: TLB entry %d of %d", uint16(word>>at), len(t.main.tags)))
 			return 0
 		}
 	}
 	return word
 }
 
-func (w *ways) alive(i int, d *Domain) bool {
-	return !d.retired(w.entries[i].tag >> tagSpace)
-}
-
 // sync codes the entries alive, each with its place. frame finds the frame that
 // an entry holds.
-func (w *ways) sync(c *sim.Codec, d *Domain, frame func(*Entry) *Frame) {
+func (w *ways) sync(c *sim.Codec, d *Domain, frame func(tag uint64, e Entry) *Frame) {
 	n := 0
-	for i := range w.entries {
-		if w.alive(i, d) {
+	for _, tag := range w.tags {
+		if !d.retired(tag >> tagSpace) {
 			n++
 		}
 	}
@@ -223,54 +219,55 @@ func (w *ways) sync(c *sim.Codec, d *Domain, frame func(*Entry) *Frame) {
 		for ; n > 0 && c.Err() == nil; n-- {
 			w.load(c, d, frame)
 		}
-		return
-	}
-	for i := range w.entries {
-		if w.alive(i, d) {
-			at := uint32(i)
-			c.U32(&at)
-			c.U64(&w.entries[i].tag)
-			c.U64(&w.entries[i].out)
+	} else {
+		for i, tag := range w.tags {
+			if !d.retired(tag >> tagSpace) {
+				at := uint32(i)
+				c.U32(&at)
+				c.U64(&tag)
+				c.U64(&w.entries[i].out)
+			}
 		}
+	}
+	for i := range w.used {
+		c.U16(&w.used[i])
 	}
 }
 
 var errEntry = errors.New("mmu: TLB entry in an impossible place")
 
 // load restores one entry.
-func (w *ways) load(c *sim.Codec, d *Domain, frame func(*Entry) *Frame) {
+func (w *ways) load(c *sim.Codec, d *Domain, frame func(tag uint64, e Entry) *Frame) {
 	var at uint32
+	var tag uint64
 	var e Entry
 	c.U32(&at)
-	c.U64(&e.tag)
+	c.U64(&tag)
 	c.U64(&e.out)
 	if c.Err() != nil {
 		return
 	}
-	if len(w.entries) == 0 || e.tag == 0 || e.tag>>tagSpace >= uint64(d.next) {
+	base := tag & (1<<tagClass - 1) & w.mask << w.stride
+	way := uint64(at) - base
+	if way >= uint64(w.n) || tag == 0 || tag>>tagSpace >= uint64(d.next) || w.tags[at] != 0 {
 		c.Fail(errEntry)
 		return
 	}
-	set, base := w.set(e.tag & (1<<tagClass - 1))
-	if i := int(at) - base; i < 0 || i >= len(set) || set[i].tag != 0 {
-		c.Fail(errEntry)
-		return
-	}
-	e.frame = frame(&e)
-	w.place(int(at), e)
+	e.frame = frame(tag, e)
+	w.place(int(at), tag, e)
 }
 
 // leafFrame is the frame of a TLB entry that maps one, tableFrame of an entry of
 // the walk cache whose table is one.
-func (m *Memory) leafFrame(e *Entry) *Frame {
-	if e.tag>>tagClass&(classes-1) != uint64(leafClass[FrameShift]) {
+func (m *Memory) leafFrame(tag uint64, e Entry) *Frame {
+	if tag>>tagClass&(classes-1) != uint64(leafClass[FrameShift]) {
 		return nil
 	}
-	return m.Frame(e.PA(IPA(e.tag & (1<<tagClass - 1) << FrameShift)).PFN())
+	return m.Frame(e.PA(IPA(tag & (1<<tagClass - 1) << FrameShift)).PFN())
 }
 
-func (m *Memory) tableFrame(e *Entry) *Frame {
-	switch tableSizes[e.tag>>tagClass&(classes-1)] {
+func (m *Memory) tableFrame(tag uint64, e Entry) *Frame {
+	switch tableSizes[tag>>tagClass&(classes-1)] {
 	case 21, 30, 39: // of the 4 KiB granule
 		return m.Frame(PA(e.out).PFN())
 	}

@@ -19,7 +19,7 @@ type TLB struct {
 	Stats  TLBStats
 	domain *Domain
 	main   ways
-	first  []uint64 // L1: per set up to 4 entry numbers of 16 bits, most recent lowest
+	first  []uint64 // L1: per set up to 4 places in main + 1, 16 bits each, most recent lowest
 	mask   uint64   // L1 sets - 1
 	l1Ways uint
 	walk   ways
@@ -53,9 +53,9 @@ func (s TLBSpec) Validate() error {
 		if ways < 1 || ways > most {
 			return fmt.Errorf("mmu: %s of %d ways: use 1 to %d", name, ways, most)
 		}
-		if sets := entries / ways; entries%ways != 0 || sets < 1 || sets&(sets-1) != 0 || entries > 1<<15 {
+		if sets := entries / ways; entries%ways != 0 || sets < 1 || sets&(sets-1) != 0 || entries > maxEntries {
 			return fmt.Errorf("mmu: %s of %d entries in %d ways: entries / ways must be a power of two and entries at most %d",
-				name, entries, ways, 1<<15)
+				name, entries, ways, maxEntries)
 		}
 		return nil
 	}
@@ -73,23 +73,23 @@ func (s TLBSpec) Validate() error {
 	return nil
 }
 
+// maxEntries bounds an array so that L1 can name a place in 16 bits.
+const maxEntries = 1 << 14
+
 // Entry is a cached translation, or in the walk cache a cached table descriptor.
-//
-// The tag is the space's current number (24 bits), a class (3: the mapping's
-// size, or a table's level) and the address without its offset (37); 0 is
-// empty. out is output minus input address, its low bits holding the flags.
 type Entry struct {
-	tag   uint64
-	out   uint64
-	frame *Frame // where the whole mapping is one frame
+	out   uint64 // output minus input address (of a table: its address), flags in the low bits
+	frame *Frame // where all that is mapped is one frame
 }
 
+// A tag, kept apart from its entry, is the space's current number (24 bits), a
+// class (3: the size that is mapped) and the address without its offset (37).
+// 0 is empty.
 const (
 	entryRead  = 1 << AccessRead
 	entryWrite = 1 << AccessWrite
 	entryFetch = 1 << AccessFetch
-	entryUsed  = 1 << 3 // since the set's other entries were last forgotten
-	entryLevel = 4      // 2 bits: the leaf's level
+	entryLevel = 3 // 2 bits: the leaf's level
 	entryFlags = FrameSize - 1
 
 	tagClass = 37 // bit of the tag's class
@@ -145,57 +145,40 @@ func (t *TLB) Lookup(space SpaceID, ipa IPA) (*Entry, Found) {
 	for left := t.main.present; left != 0; left &= left - 1 {
 		class := bits.TrailingZeros8(left)
 		page := uint64(ipa) >> (leafSizes[class&(classes-1)] & 63)
-		tag := number | uint64(class)<<tagClass | page
-		if e := t.lookupFirst(tag, page); e != nil {
+		i := t.main.find(number|uint64(class)<<tagClass|page, page)
+		if i < 0 {
+			continue
+		}
+		if t.promote(i, page) {
 			t.Stats.L1Hits++
-			return e, HitL1
+			return &t.main.entries[i], HitL1
 		}
-		if i := t.main.find(tag, page); i != 0 {
-			t.Stats.L2Hits++
-			t.promote(i, page)
-			return &t.main.entries[i], HitL2
-		}
+		t.Stats.L2Hits++
+		return &t.main.entries[i], HitL2
 	}
 	t.Stats.Misses++
 	return nil, Miss
 }
 
-// lookupFirst looks in L1 and makes what it finds the most recent of its set.
-func (t *TLB) lookupFirst(tag, page uint64) *Entry {
+// promote makes the entry at place i of L2 the most recent of its L1 set and
+// reports whether it was in it.
+func (t *TLB) promote(i int, page uint64) bool {
 	if len(t.first) == 0 {
-		return nil
+		return false
 	}
-	set := &t.first[page&t.mask]
-	word := *set
-	for at := uint(0); at < t.l1Ways*16; at += 16 {
-		e := &t.main.entries[uint16(word>>at)]
-		if e.tag == tag {
-			e.out |= entryUsed
-			if at != 0 {
-				*set = moveToFront(word, at)
-			}
-			return e
-		}
+	set := &t.first[page&t.mask&uint64(len(t.first)-1)]
+	word, name := *set, uint16(i+1)
+	if uint16(word) == name {
+		return true
 	}
-	return nil
-}
-
-// promote makes entry i of L2 the most recent of its L1 set.
-func (t *TLB) promote(i int, page uint64) {
-	if len(t.first) == 0 {
-		return
-	}
-	set := &t.first[page&t.mask]
-	word := *set
 	for at := uint(16); at < t.l1Ways*16; at += 16 {
-		if int(uint16(word>>at)) == i { // its slot still names another page that had the entry
+		if uint16(word>>at) == name {
 			*set = moveToFront(word, at)
-			return
+			return true
 		}
 	}
-	if int(uint16(word)) != i {
-		*set = word<<16 | uint64(i)
-	}
+	*set = word<<16 | uint64(name)
+	return false
 }
 
 // moveToFront moves the number at bit at to bit 0 and those below it up.
@@ -208,14 +191,14 @@ func moveToFront(word uint64, at uint) uint64 {
 func (t *TLB) fill(space SpaceID, ipa IPA, shift uint, out uint64, f *Frame) *Entry {
 	class := leafClass[shift]
 	page := uint64(ipa) >> shift
-	i := t.main.insert(t.domain, page, Entry{t.domain.tag(space) | uint64(class)<<tagClass | page, out | entryUsed, f})
+	i := t.main.insert(t.domain, page, t.domain.tag(space)|uint64(class)<<tagClass|page, Entry{out, f})
 	t.promote(i, page)
 	return &t.main.entries[i]
 }
 
 // allocate makes the arrays at the first fill: an idle core costs nothing.
 func (t *TLB) allocate() {
-	if t.main.entries == nil {
+	if t.main.tags == nil {
 		t.main = newWays(t.spec.Entries, t.spec.Ways, &leafSizes)
 		t.walk = newWays(t.spec.WalkEntries, t.spec.WalkWays, &tableSizes)
 		if t.spec.L1Entries != 0 {
@@ -241,13 +224,16 @@ func (t *TLB) invalidateSpaces(ids []SpaceID) {
 	}
 }
 
-// ways is a set-associative array of entries. Entry 0 is nobody's, so that 0 can
-// mean none. The victim of a full set is its first entry not used since all of
-// them had been: bit-PLRU.
+// ways is a set-associative array of entries. Tags lie apart, a set's in one
+// line of the host's cache. The victim of a full set is its first entry not used
+// since all of them had been: bit-PLRU.
 type ways struct {
-	entries []Entry
-	mask    uint64 // sets - 1
-	n       int    // ways
+	tags    []uint64 // by place: set << stride | way
+	entries []Entry  // by place
+	used    []uint16 // by set: bit per way
+	mask    uint64   // sets - 1
+	n       int      // ways
+	stride  uint     // log2 of the places of a set
 	sizes   *sizes
 	present uint8 // classes with an entry
 	count   [classes]uint32
@@ -257,77 +243,71 @@ func newWays(entries, n int, s *sizes) ways {
 	if entries == 0 {
 		return ways{}
 	}
-	return ways{entries: make([]Entry, entries+1), mask: uint64(entries/n - 1), n: n, sizes: s}
+	sets, stride := entries/n, uint(bits.Len(uint(n-1)))
+	return ways{
+		tags: make([]uint64, sets<<stride), entries: make([]Entry, sets<<stride), used: make([]uint16, sets),
+		mask: uint64(sets - 1), n: n, stride: stride, sizes: s,
+	}
 }
 
-// set returns the entries of a set and the number of the first one.
-func (w *ways) set(page uint64) ([]Entry, int) {
-	base := 1 + int(page&w.mask)*w.n
-	return w.entries[base : base+w.n], base
-}
-
-// find returns the number of the entry with the tag, 0 if there is none, and
+// find returns the place of the entry with the tag, -1 if there is none, and
 // marks it used.
 func (w *ways) find(tag, page uint64) int {
-	if len(w.entries) == 0 {
-		return 0
+	set := page & w.mask
+	base := int(set << (w.stride & 63))
+	if base+w.n > len(w.tags) { // no array
+		return -1
 	}
-	set, base := w.set(page)
-	for i := range set {
-		if set[i].tag == tag {
-			set[i].out |= entryUsed
+	for i, t := range w.tags[base : base+w.n] {
+		if t == tag {
+			w.used[set] |= 1 << i
 			return base + i
 		}
 	}
-	return 0
+	return -1
 }
 
-// insert puts an entry in the place of the set's victim and returns its number.
-func (w *ways) insert(d *Domain, page uint64, e Entry) int {
-	i := w.victim(d, page, e.tag>>tagSpace)
+// insert puts an entry in the place of the set's victim and returns the place.
+func (w *ways) insert(d *Domain, page, tag uint64, e Entry) int {
+	i := w.victim(d, page, tag>>tagSpace)
 	w.remove(i)
-	w.place(i, e)
+	w.place(i, tag, e)
 	return i
 }
 
-func (w *ways) place(i int, e Entry) {
-	class := e.tag >> tagClass & (classes - 1)
+func (w *ways) place(i int, tag uint64, e Entry) {
+	class := tag >> tagClass & (classes - 1)
 	w.count[class]++
 	w.present |= 1 << class
-	w.entries[i] = e
+	w.tags[i], w.entries[i] = tag, e
+	w.used[i>>w.stride] |= 1 << (i & (1<<w.stride - 1))
 }
 
 func (w *ways) remove(i int) {
-	e := &w.entries[i]
-	if e.tag == 0 {
+	tag := w.tags[i]
+	if tag == 0 {
 		return
 	}
-	class := e.tag >> tagClass & (classes - 1)
+	class := tag >> tagClass & (classes - 1)
 	if w.count[class]--; w.count[class] == 0 {
 		w.present &^= 1 << class
 	}
-	*e = Entry{}
+	w.tags[i] = 0
 }
 
-// victim returns the number of the entry that a fill of the set for a space's
-// current number replaces.
+// victim returns the place that a fill of the set, for a space's current number,
+// replaces.
 func (w *ways) victim(d *Domain, page, number uint64) int {
-	set, base := w.set(page)
-	unused := -1
-	for i := range set {
-		e := &set[i]
-		if n := e.tag >> tagSpace; n != number && d.retired(n) { // number 0, empty, is retired
+	set := page & w.mask
+	base := int(set << w.stride)
+	for i, tag := range w.tags[base : base+w.n] {
+		if n := tag >> tagSpace; n != number && d.retired(n) { // as the number of empty places is
 			return base + i
 		}
-		if unused < 0 && e.out&entryUsed == 0 {
-			unused = i
-		}
 	}
-	if unused < 0 {
-		for i := range set {
-			set[i].out &^= entryUsed
-		}
-		unused = 0
+	unused := bits.TrailingZeros16(^w.used[set])
+	if unused >= w.n {
+		w.used[set], unused = 0, 0
 	}
 	return base + unused
 }
@@ -337,7 +317,7 @@ func (w *ways) invalidate(number uint64, ipa IPA) (n uint64) {
 	for left := w.present; left != 0; left &= left - 1 {
 		class := bits.TrailingZeros8(left)
 		page := uint64(ipa) >> w.sizes[class]
-		if i := w.find(number|uint64(class)<<tagClass|page, page); i != 0 {
+		if i := w.find(number|uint64(class)<<tagClass|page, page); i >= 0 {
 			w.remove(i)
 			n++
 		}
@@ -347,8 +327,8 @@ func (w *ways) invalidate(number uint64, ipa IPA) (n uint64) {
 
 // invalidateAll removes the entries of a space.
 func (w *ways) invalidateAll(number uint64) {
-	for i := range w.entries {
-		if t := w.entries[i].tag; t != 0 && t>>tagSpace == number>>tagSpace {
+	for i, tag := range w.tags {
+		if tag != 0 && tag>>tagSpace == number>>tagSpace {
 			w.remove(i)
 		}
 	}
@@ -356,6 +336,6 @@ func (w *ways) invalidateAll(number uint64) {
 
 // clear empties the array.
 func (w *ways) clear() {
-	clear(w.entries)
+	clear(w.tags)
 	w.present, w.count = 0, [classes]uint32{}
 }

@@ -175,7 +175,7 @@ func (w *tlbWorld) step(t *testing.T) (seen uint64) {
 	switch op := w.r.N(100); {
 	case op < 80:
 		a := Access(w.r.N(3))
-		e, found, fault := tlb.Translate(w.m, s, w.d.Space(Space{VMID: s.VMID}), ipa+IPA(w.r.N(4096)), a)
+		e, found, fault := tlb.translate(w.m, s, w.d.Space(Space{VMID: s.VMID}), ipa+IPA(w.r.N(4096)), a)
 		seen = uint64(found)<<8 | uint64(fault.Kind)
 		if e != nil {
 			seen |= uint64(e.PA(ipa)) << 16
@@ -334,7 +334,7 @@ func TestDomainRefusesDamage(t *testing.T) {
 			v.d.Sync(d, v.m)
 			if d.Err() == nil && d.Finish() == nil && d.Err() == nil {
 				for vm := range v.s {
-					v.t[0].Translate(v.m, &v.s[vm], v.d.Space(Space{VMID: v.s[vm].VMID}), 0x1000, AccessRead)
+					v.t[0].translate(v.m, &v.s[vm], v.d.Space(Space{VMID: v.s[vm].VMID}), 0x1000, AccessRead)
 				}
 			}
 		}
@@ -454,7 +454,7 @@ func TestFaults(t *testing.T) {
 		{1 << 48, AccessRead, FaultTranslation, 0, 0},
 	} {
 		for _, again := range []string{"cold", "again"} {
-			e, _, fault := tlb.Translate(m, &s, d.Space(Space{VMID: 3}), c.ipa, c.a)
+			e, _, fault := tlb.translate(m, &s, d.Space(Space{VMID: 3}), c.ipa, c.a)
 			if want := (Fault{c.ipa, c.kind, c.level}); c.kind != FaultNone && (e != nil || fault != want) {
 				t.Errorf("%#x, access %d, %s: %+v, want %+v", c.ipa, c.a, again, fault, want)
 			}
@@ -479,7 +479,7 @@ func TestSpacesAreApart(t *testing.T) {
 		p := s.Map(0, PA(i+1)<<12, 3, ProtRead, false)
 		var b Block
 		RunNow(m, d, &b, &p)
-		if e, _, _ := tlb.Translate(m, &s, d.Space(sp), 0, AccessRead); e == nil {
+		if e, _, _ := tlb.translate(m, &s, d.Space(sp), 0, AccessRead); e == nil {
 			t.Fatal("not mapped")
 		}
 	}
@@ -555,7 +555,7 @@ func FuzzWalk(f *testing.F) {
 			if i < 32 {
 				ipa = IPA(i) << (ipaBits - 5)
 			}
-			e, found, fault := tlb.Translate(m, &s, space, ipa, Access(i%3))
+			e, found, fault := tlb.translate(m, &s, space, ipa, Access(i%3))
 			if ipa>>ipaBits != 0 {
 				if e != nil || fault != (Fault{ipa, FaultTranslation, 0}) {
 					t.Fatalf("%#x is out of range: %+v", ipa, fault)

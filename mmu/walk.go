@@ -22,25 +22,13 @@ type Fault struct {
 	Level int8
 }
 
-// Translate translates an IPA for an access: TLB, then the walker, which fills
-// the TLB. Only entries without access flag are never cached: a permission
-// fault is found in the TLB again until the entry is invalidated.
-func (t *TLB) Translate(m *Memory, s *Stage2, space SpaceID, ipa IPA, a Access) (*Entry, Found, Fault) {
-	e, found := t.Lookup(space, ipa)
-	if e == nil {
-		var fault Fault
-		if e, fault = t.refill(m, s, space, ipa); e == nil {
-			return nil, found, fault
-		}
-	}
-	if !e.Allows(a) {
-		return nil, found, Fault{ipa, FaultPermission, e.Level()}
-	}
-	return e, found, Fault{}
-}
+// Denied is the permission fault of an access that an entry does not allow. It
+// comes from the TLB as readily as from a walk: a stale entry faults on.
+func (e *Entry) Denied(ipa IPA) Fault { return Fault{ipa, FaultPermission, e.Level()} }
 
-// refill walks the tables and caches what it finds.
-func (t *TLB) refill(m *Memory, s *Stage2, space SpaceID, ipa IPA) (*Entry, Fault) {
+// Walk translates an IPA that the TLB does not hold and fills the TLB. Only a
+// leaf without access flag is never cached. The access is not checked.
+func (t *TLB) Walk(m *Memory, s *Stage2, space SpaceID, ipa IPA) (*Entry, Fault) {
 	if ipa>>s.IPABits != 0 {
 		return nil, Fault{ipa, FaultTranslation, 0} // AArch64.IPAIsOutOfRange
 	}
@@ -105,9 +93,9 @@ func (t *TLB) deepestTable(s *Stage2, space SpaceID, ipa IPA) (PA, int8, *Frame)
 	for level := int8(2); level >= s.Start; level-- {
 		shift := s.Shift(level)
 		region := uint64(ipa) >> shift
-		if i := t.walk.find(number|uint64(tableClass[shift])<<tagClass|region, region); i != 0 {
+		if i := t.walk.find(number|uint64(tableClass[shift])<<tagClass|region, region); i >= 0 {
 			e := &t.walk.entries[i]
-			return PA(e.out &^ entryFlags), level + 1, e.frame
+			return PA(e.out), level + 1, e.frame
 		}
 	}
 	return s.Root, s.Start, nil
@@ -120,12 +108,12 @@ func (t *TLB) cacheTable(m *Memory, s *Stage2, space SpaceID, ipa IPA, level int
 	if s.Granule == Granule4K {
 		f = m.Frame(table.PFN())
 	}
-	if len(t.walk.entries) == 0 {
+	if len(t.walk.tags) == 0 {
 		return f
 	}
 	shift := s.Shift(level)
 	region := uint64(ipa) >> shift
 	tag := t.domain.tag(space) | uint64(tableClass[shift])<<tagClass | region
-	t.walk.insert(t.domain, region, Entry{tag, uint64(table) | entryUsed, f})
+	t.walk.insert(t.domain, region, tag, Entry{uint64(table), f})
 	return f
 }
