@@ -81,7 +81,7 @@ type Machine interface {
 }
 
 // Error is why an operation failed. Errors of commands carry the codes of
-// IHI 0069 5.3 (and, in the low 16 bits, of GITS_STATUSR reports).
+// IHI 0069 5.3; the others are this package's.
 type Error uint32
 
 const (

@@ -203,6 +203,48 @@ func TestRestoreLargeINTIDs(t *testing.T) {
 	}
 }
 
+// A pending bit that a restore consumes may be a bit of the table it is reading:
+// the entry behind it is read after that.
+func TestRestoreReadsWhatItChanged(t *testing.T) {
+	m := newTestMachine(1)
+	itt := testPend + 1024 // the byte of LPI 8192
+	m.put64(testColls, uint64(CTE(0).WithValid(true)))
+	m.put64(testColls+8, uint64(CTE(0).WithValid(true).WithICID(1).WithRDbase(Unmapped)))
+	m.put64(testDevices, uint64(DTE(0).WithValid(true).WithEventBits(2).WithITT(uint64(itt))))
+	m.put64(mmu.IPA(itt), uint64(ITE(0).WithINTID(8192+64).WithNext(1)))
+	m.put64(mmu.IPA(itt+8), uint64(ITE(0).WithINTID(9000).WithICID(1))) // bit 0 is LPI 8256's
+	if err := m.its.Restore(m); err != None {
+		t.Fatalf("restore: error %#x", err)
+	}
+	if e := m.its.Devices[0].Events; len(e) != 2 || e[1].ICID != 0 || !m.its.LPIs.Get(8256).Pending {
+		t.Errorf("events %+v", e)
+	}
+}
+
+// A byte of a pending table is read once for neighbouring LPIs and written once
+// for each bit that differs.
+func TestPendingTableAccesses(t *testing.T) {
+	m := newTestMachine(2)
+	m.run(t, cmdMAPC(0, 0), cmdMAPC(1, 1), cmdMAPD(1, 5, testITT))
+	for i := range uint32(8) {
+		m.run(t, cmdMAPTI(1, i, 8192+i, 0))
+	}
+	m.run(t, cmdMAPTI(1, 8, 8200, 1))
+	for _, i := range []uint32{1, 3, 8} {
+		m.its.LPIs.Get(8192 + i).Pending = true
+	}
+	m.reads = 0
+	m.its.LPIs.SavePending(m)
+	if m.reads != 2 || len(m.writes) != 3 {
+		t.Errorf("%d reads and %d writes, want 2 and 3", m.reads, len(m.writes))
+	}
+	m.reads = 0
+	m.its.LPIs.LoadPending(m, 0)
+	if m.reads != 2 { // the other PE's LPI is looked up, too
+		t.Errorf("enabling LPIs reads %d times, want 2", m.reads)
+	}
+}
+
 // A restore whose tables refer to each other without end still ends, and looks at
 // each piece of memory a bounded number of times.
 func TestHostileRestoreIsBounded(t *testing.T) {

@@ -11,6 +11,7 @@ type testMachine struct {
 	prop   PROPBASER
 	pend   []PENDBASER
 	writes []testWrite // every write of guest memory, in order
+	reads  int         // of guest memory
 	lpisOn []bool
 }
 
@@ -73,6 +74,7 @@ func newTestMachine(pes int) *testMachine {
 }
 
 func (m *testMachine) ReadGuest(ipa mmu.IPA, p []byte) Error {
+	m.reads++
 	if !m.Visible(ipa) || !m.Visible(ipa+mmu.IPA(len(p)-1)) {
 		return ErrAccess
 	}

@@ -423,6 +423,20 @@ func TestRedistRegisters(t *testing.T) {
 	}
 }
 
+// Every ITS that is created resets the VM's PROPBASER: what was restored before is
+// lost.
+func TestITSResetsPropbaser(t *testing.T) {
+	g := newGICVM(t, "7.2", "bitmap", 1)
+	g.create()
+	g.set(g.gic, GroupRedistRegs, 0x70, gicProp|0xf)
+	if _, e := g.vm.CreateDevice(DeviceITS); e != OK {
+		t.Fatal(e)
+	}
+	if got, _ := g.gic.GetAttr(GroupRedistRegs, 0x70, 4); got != 0x580 {
+		t.Errorf("PROPBASER %#x", got)
+	}
+}
+
 // Distributor registers of shared interrupts, through userspace and the guest.
 func TestDistRegisters(t *testing.T) {
 	g := newGICVM(t, "7.2", "bitmap", 1)
