@@ -47,15 +47,14 @@ func (vm *VM) allowWriteWithoutRunningVCPU() bool { return vm.tableWriteInProgre
 
 // markPath records one dirty page: the micro-ops behind the decision above.
 type markPath struct {
-	gfn  mmu.GFN
-	ref  slotRef
-	what record
+	gfn mmu.GFN
+	ref slotRef
 }
 
 // Steps of markPath.
 const (
 	markDecide uint8 = iota
-	markWritten
+	markBitSet
 )
 
 // markDirty opens the path that records gfn of slot s.
@@ -66,26 +65,30 @@ func (t *Thread) markDirty(s *Slot, gfn mmu.GFN) {
 
 func (t *Thread) stepMark(f *frame) {
 	m, vm, v := &t.mark, t.vm, t.VCPU
-	s := vm.slot(m.ref)
-	if f.pc == markWritten {
-		t.recorded(m.what, s)
+	if f.pc == markBitSet {
+		t.countBit()
 		t.ret()
 		return
 	}
-	f.pc = markWritten
-	m.what = vm.markPageDirtyInSlot(v, s)
-	if m.what == recordRing || m.what == recordBitmap {
+	s := vm.slot(m.ref)
+	what := vm.markPageDirtyInSlot(v, s)
+	if what == recordRing || what == recordBitmap {
 		if t.dropRecord() {
 			t.lose(LossDropped, m.gfn, 1)
 			t.ret()
 			return
 		}
+		if v == nil {
+			t.Host.Stats.NonVCPURecords++
+		}
 	}
-	switch m.what {
+	switch what {
 	case recordRing:
-		t.pushEntry(&v.Ring, s, m.gfn)
+		t.pushEntry(v, s, m.gfn)
+		t.ret()
 	case recordBitmap:
 		t.setDirtyBit(s, uint64(m.gfn-s.Base))
+		f.pc = markBitSet
 	case recordLost:
 		t.lose(LossNoVCPU, m.gfn, 1)
 		t.ret()
@@ -99,9 +102,10 @@ func (t *Thread) stepMark(f *frame) {
 	}
 }
 
-// pushEntry writes a ring entry: kvm_dirty_ring_push. The index moves when the
-// entry is written; nobody but the owning vCPU's thread pushes.
-func (t *Thread) pushEntry(r *Ring, s *Slot, gfn mmu.GFN) {
+// pushEntry writes a ring entry: kvm_dirty_ring_push. Nobody but the thread of
+// the owning vCPU pushes, so there is no lock.
+func (t *Thread) pushEntry(v *VCPU, s *Slot, gfn mmu.GFN) {
+	r, b := &v.Ring, &t.Block
 	if r.Used() >= r.Size {
 		t.Host.warnOnce("kvm_dirty_ring_push") // and overwrites the oldest
 		t.overrun(r)
@@ -109,12 +113,18 @@ func (t *Thread) pushEntry(r *Ring, s *Slot, gfn mmu.GFN) {
 	if int32(r.DirtyIndex-r.ResetIndex) < 0 {
 		t.lose(LossResetPastDirty, gfn, 1) // reset will not see this entry before the indices wrap
 	}
-	e, b := r.EntryPA(r.DirtyIndex), &t.Block
+	e := r.EntryPA(r.DirtyIndex)
 	b.Delay(t.Host.Profile.Push)
 	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
 	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
 	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
 	b.Store(e+entryFlags, 4, RingFlagDirty)
+	t.tell(StoryPushed, gfn, uint64(r.DirtyIndex), 0)
+	r.DirtyIndex++
+	if r.SoftFull() {
+		v.Requests |= ReqDirtyRingSoftFull
+	}
+	v.countPush(t.Core.Now, gfn)
 }
 
 // setDirtyBit sets a bit of the slot's bitmap atomically: set_bit_le.
@@ -126,33 +136,18 @@ func (t *Thread) setDirtyBit(s *Slot, rel uint64) {
 	s.Bitmap.note(rel / 64)
 }
 
-// recorded follows a record that has reached memory. s may be gone by now.
-func (t *Thread) recorded(what record, s *Slot) {
+// countBit follows a bit that has been set.
+func (t *Thread) countBit() {
 	h, gfn := t.Host, t.mark.gfn
-	switch what {
-	case recordRing:
-		v := t.VCPU
-		r := &v.Ring
-		t.tell(StoryPushed, gfn, uint64(r.DirtyIndex), 0)
-		r.DirtyIndex++
-		if r.SoftFull() {
-			v.Requests |= ReqDirtyRingSoftFull
-		}
-		v.countPush(t.Core.Now, gfn)
-	case recordBitmap:
-		bit := uint64(1) << (uint64(gfn-t.mark.ref.base) % 64)
-		old := t.Block.Out[t.ran-1]&bit != 0
-		t.tell(StoryBitSet, gfn, boolBit(old), 0)
-		h.Stats.BitsMarked++
-		if !old {
-			h.Stats.BitsSet++
-		}
-		if t.VCPU != nil {
-			t.VCPU.Stats.BitsMarked++
-		}
+	bit := uint64(1) << (uint64(gfn-t.mark.ref.base) % 64)
+	old := t.Block.Out[t.ran-1]&bit != 0
+	t.tell(StoryBitSet, gfn, boolBit(old), 0)
+	h.Stats.BitsMarked++
+	if !old {
+		h.Stats.BitsSet++
 	}
-	if t.VCPU == nil {
-		h.Stats.NonVCPURecords++
+	if t.VCPU != nil {
+		t.VCPU.Stats.BitsMarked++
 	}
 }
 
@@ -238,7 +233,6 @@ func (vm *VM) hostPA(s *Slot, ipa mmu.IPA, write bool) (mmu.PA, Errno) {
 
 // copyIn stores p at pa with the widest aligned stores: copy_to_user.
 func (t *Thread) copyIn(pa mmu.PA, p []byte) {
-	saved := t.Block
 	for len(p) > 0 {
 		t.Block.Reset()
 		for len(p) > 0 && t.Block.N < mmu.BlockOps {
@@ -252,12 +246,10 @@ func (t *Thread) copyIn(pa mmu.PA, p []byte) {
 		}
 		t.Exec(t.copyCause())
 	}
-	t.Block = saved
 }
 
 // copyOut loads p from pa on: copy_from_user.
 func (t *Thread) copyOut(pa mmu.PA, p []byte) {
-	saved := t.Block
 	for len(p) > 0 {
 		t.Block.Reset()
 		for rest := p; len(rest) > 0 && t.Block.N < mmu.BlockOps; {
@@ -273,7 +265,7 @@ func (t *Thread) copyOut(pa mmu.PA, p []byte) {
 			p = p[t.Block.Ops[i].Size:]
 		}
 	}
-	t.Block = saved
+	t.Block.Reset()
 }
 
 // copyCause is what a kernel copy is booked under: the path that runs, or, in a
@@ -304,5 +296,4 @@ func boolBit(b bool) uint64 {
 func (m *markPath) sync(c *sim.Codec) {
 	sim.Uint(c, &m.gfn)
 	m.ref.sync(c)
-	sim.Uint(c, &m.what)
 }

@@ -228,15 +228,15 @@ func (t *Thread) leave(ret int64, e Errno) {
 }
 
 // through runs the path on top of the stack until it has returned: for kernel
-// code that is not a path itself, such as the interrupt controller's.
+// code that is not a path itself, such as the interrupt controller's. The block
+// is empty before and after.
 func (t *Thread) through() {
-	saved := t.Block
 	for d := t.depth; t.depth >= d; {
 		if t.Step() == Blocked {
 			panic("kvmcore: " + t.Name + " blocks where it must not")
 		}
 	}
-	t.Block = saved
+	t.Block.Reset()
 }
 
 // stage2 is the table that a saved program edits, nil when no path runs.
