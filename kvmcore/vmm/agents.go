@@ -50,7 +50,7 @@ func (c *vcpuThread) Handle(_ *sim.Engine, ev sim.Event) {
 	}
 	for {
 		o := c.step()
-		c.v.wakeThreads()
+		c.v.Wake()
 		if o == parked || c.yields() {
 			return
 		}

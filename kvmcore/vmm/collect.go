@@ -76,7 +76,7 @@ func (m *mainThread) Handle(_ *sim.Engine, ev sim.Event) {
 	}
 	for {
 		o := m.advance()
-		m.v.wakeThreads()
+		m.v.Wake()
 		if o == parked || m.yields() {
 			return
 		}

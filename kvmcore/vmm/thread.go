@@ -127,8 +127,9 @@ func (t *thread) sync(c *sim.Codec) {
 // errNowhere is a snapshot of a thread in a place that does not exist.
 var errNowhere = errors.New("vmm: a thread of the snapshot is nowhere in its program")
 
-// wakeThreads schedules every thread that a kernel lock has let go.
-func (v *VMM) wakeThreads() {
+// Wake schedules every thread that a kernel lock has let go. A component that
+// steps a kernel thread of its own calls it after every step.
+func (v *VMM) Wake() {
 	woken := v.Host.Woken
 	if len(woken) == 0 {
 		return
@@ -150,8 +151,8 @@ func (v *VMM) wakeThreads() {
 // kernel thread (Arg = Thread.ID) got the lock it was blocked on.
 const EventWoken uint16 = 0xff00
 
-// Adopt makes the VMM pass on the wake-ups of a kernel thread that belongs to
-// another component.
+// Adopt makes Wake pass on the wake-ups of a kernel thread that belongs to another
+// component.
 func (v *VMM) Adopt(kt *kvmcore.Thread, comp sim.ComponentID) {
 	for len(v.foreign) <= kt.ID {
 		v.foreign = append(v.foreign, foreignThread{})

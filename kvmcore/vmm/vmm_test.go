@@ -635,3 +635,81 @@ func TestSyncDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignThread: a component of somebody else, whose kernel thread competes
+// for the slots lock, is told when it gets it.
+func TestForeignThread(t *testing.T) {
+	r := newRig(t, config{spec: specs()["ring+bitmap,on-full-own"], vcpus: 8, pages: 4096, writes: 3000})
+	f := &foreigner{rig: r, thread: r.host.NewThread(r.host.Machine.Cores[8], "foreign")}
+	f.comp = r.engine.Register("foreign", f)
+	r.v.Adopt(f.thread, f.comp)
+	r.engine.Schedule(sim.Event{At: 1000, Comp: f.comp})
+	r.run()
+	if d := r.differing(); len(d) != 0 || len(r.v.Findings) != 0 {
+		t.Errorf("%d pages differ, findings %v", len(d), r.v.Findings)
+	}
+	if f.woken == 0 || f.done < 10 {
+		t.Errorf("%d calls, %d times woken: too little happened", f.done, f.woken)
+	}
+}
+
+// foreigner asks for the dirty log over and over.
+type foreigner struct {
+	rig         *rig
+	thread      *kvmcore.Thread
+	comp        sim.ComponentID
+	inside      bool
+	log         kvmcore.DirtyLog
+	done, woken int
+}
+
+func (f *foreigner) Handle(e *sim.Engine, ev sim.Event) {
+	if f.rig.v.Done() {
+		return
+	}
+	if ev.Kind == EventWoken {
+		f.woken++
+	}
+	core := f.thread.Core
+	core.Now = max(core.Now, ev.At)
+	if !f.inside {
+		f.thread.StartGetDirtyLog(f.rig.vm, 1, &f.log)
+		f.inside = true
+	}
+	switch f.thread.Step() {
+	case kvmcore.Blocked:
+		return
+	case kvmcore.Done:
+		f.inside = false
+		f.done++
+		core.Now += 3000
+	}
+	f.rig.v.Wake() // whoever steps a thread passes on whom it has let go
+	e.Schedule(sim.Event{At: core.Now, Comp: f.comp})
+}
+
+// TestRunFails: a vCPU whose KVM_RUN fails is out, with a finding; the others and
+// the migration go on.
+func TestRunFails(t *testing.T) {
+	r := newRig(t, config{spec: specs()["bitmap"], vcpus: 2, writes: 500, setup: func(r *rig) {
+		hole := kvmcore.Region{Slot: 77, GPA: 1 << 36, Size: 1 << 20, HVA: 0x10000}
+		if e := r.vm.SetUserMemoryRegion(hole); e != kvmcore.OK {
+			r.t.Fatal(e)
+		}
+		r.vm.VCPUs[1].Guest.(*scatter).at = func(int, uint64) mmu.IPA { return hole.GPA }
+	}})
+	r.run()
+	want := []Finding{{Kind: FindingRunFailed, VCPU: 1, A: uint64(kvmcore.EFAULT)}}
+	for i := range r.v.Findings {
+		r.v.Findings[i].At = 0
+	}
+	if d := cmp.Diff(want, r.v.Findings); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+	if n := r.vm.VCPUs[0].Stats.Stores; n != 500 {
+		t.Errorf("the other vCPU has done %d stores", n)
+	}
+	if d := r.differing(); len(d) != 0 {
+		t.Errorf("%d pages differ", len(d))
+	}
+}
