@@ -30,28 +30,31 @@ type CoreStats struct {
 // Exec runs a block of micro-ops: memory effects at once, time by the costs. The
 // values loaded are in b.Out.
 func (c *Core) Exec(b *mmu.Block) {
-	costs := &c.machine.Costs
+	costs, mem, now := &c.machine.Costs, c.mem, c.Now
 	c.Stats.Ops += uint64(b.N)
 	for i := range b.Ops[:b.N] {
 		op := &b.Ops[i]
 		switch op.Kind {
 		case mmu.OpLoad:
-			b.Out[i] = c.mem.Load(op.Addr, op.Size)
-			c.Now += sim.Cycle(costs.Load)
+			b.Out[i] = mem.Load(op.Addr, op.Size)
+			now += sim.Cycle(costs.Load)
 		case mmu.OpStore:
-			c.mem.Store(op.Addr, op.Size, op.Val, b.By)
-			c.Now += sim.Cycle(costs.Store)
+			mem.Store(op.Addr, op.Size, op.Val, b.By)
+			now += sim.Cycle(costs.Store)
 		case mmu.OpDelay:
-			c.Now += sim.Cycle(op.Val)
+			now += sim.Cycle(op.Val)
 		case mmu.OpBarrier:
-			c.Now += sim.Cycle(costs.Barrier)
+			now += sim.Cycle(costs.Barrier)
 		case mmu.OpTLBIIPA, mmu.OpTLBIVMID:
+			c.Now = now
 			c.invalidate(op)
+			now = c.Now
 		default:
-			b.Out[i] = c.mem.Apply(op, b.By)
-			c.Now += sim.Cycle(costs.RMW)
+			b.Out[i] = mem.Apply(op, b.By)
+			now += sim.Cycle(costs.RMW)
 		}
 	}
+	c.Now = now
 }
 
 // invalidate performs a TLBI and the DSB that waits for it.

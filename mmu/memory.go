@@ -50,31 +50,41 @@ func NewMemory() *Memory {
 
 // Load reads size bytes (1, 2, 4 or 8) at any address, little-endian.
 func (m *Memory) Load(pa PA, size uint8) uint64 {
-	if off := uint64(pa) & 7; off+uint64(size) <= 8 {
-		pfn := pa.PFN()
-		r := &m.recent[pfn%recentFrames]
-		f := r.f
-		if r.pfn != pfn {
-			if f = m.find(pfn); f == nil {
-				return 0
-			}
-		}
-		return m.word(f, wordOf(pa)) >> (off * 8) & sizeMask(size)
+	off := uint64(pa) & 7
+	if off+uint64(size) > 8 {
+		var p [8]byte
+		m.Read(pa, p[:size])
+		return binary.LittleEndian.Uint64(p[:])
 	}
-	var p [8]byte
-	m.Read(pa, p[:size])
-	return binary.LittleEndian.Uint64(p[:])
+	pfn := pa.PFN()
+	r := &m.recent[pfn%recentFrames]
+	f := r.f
+	if r.pfn != pfn {
+		if f = m.find(pfn); f == nil {
+			return 0
+		}
+	}
+	if f.kind >= ownVersion {
+		return m.versions.at(f.base)[wordOf(pa)&(frameWords-1)] >> (off * 8) & sizeMask(size)
+	}
+	return m.word(f, wordOf(pa)) >> (off * 8) & sizeMask(size)
 }
 
 // Store writes the low size bytes (1, 2, 4 or 8) of v at any address.
 func (m *Memory) Store(pa PA, size uint8, v uint64, by Writer) {
-	if uint64(pa)&7+uint64(size) <= 8 {
-		m.StoreIn(m.Frame(pa.PFN()), pa, size, v, by)
+	if uint64(pa)&7+uint64(size) > 8 {
+		var p [8]byte
+		binary.LittleEndian.PutUint64(p[:], v)
+		m.Write(pa, p[:size], by)
 		return
 	}
-	var p [8]byte
-	binary.LittleEndian.PutUint64(p[:], v)
-	m.Write(pa, p[:size], by)
+	pfn := pa.PFN()
+	r := &m.recent[pfn%recentFrames]
+	f := r.f
+	if r.pfn != pfn {
+		f = m.makeFrame(pfn)
+	}
+	m.StoreIn(f, pa, size, v, by)
 }
 
 // LoadIn is Load where the caller holds pa's frame, as a TLB entry does. The
@@ -91,11 +101,12 @@ func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
 	}
 	f.writer = by
 	w := wordOf(pa)
-	if size == 8 && f.kind < ownVersion && f.n != 0 && f.index[0] == w {
-		f.value[0] = v // most stores of a workload hit the same word of a page
-		return
-	}
-	if size != 8 {
+	if size == 8 {
+		if f.kind < ownVersion && f.n != 0 && f.index[0] == w {
+			f.value[0] = v // most stores of a workload hit the same word of a page
+			return
+		}
+	} else {
 		shift, mask := uint64(pa)&7*8, sizeMask(size)
 		v = m.word(f, w)&^(mask<<shift) | v&mask<<shift
 	}

@@ -13,11 +13,14 @@ type ProtectProgram struct {
 
 // Protect returns the program that write-protects n pages from gfn on.
 func (s *Stage2) Protect(gfn GFN, n uint64) ProtectProgram {
-	return ProtectProgram{span: s.span(gfn, n)}
+	return ProtectProgram{span: span{S2: s, gfn: gfn, n: n}}
 }
 
 // Next implements Program.
 func (p *ProtectProgram) Next(b *Block) bool {
+	if p.n != 0 {
+		p.start()
+	}
 	loaded, first := p.loaded, p.first
 	b.Reset()
 	shift := p.S2.Shift(p.level)
@@ -36,17 +39,24 @@ func (p *ProtectProgram) Next(b *Block) bool {
 		}
 		p.advance(shift)
 	}
+	if p.at >= p.end {
+		p.loaded = 0
+		return b.N > 0
+	}
 	for p.passed() {
 		p.ascend()
 	}
 	return p.load(b)
 }
 
-// span is a walk over [at, end) that loads the descriptors of one table in
-// lines of up to 8 and descends where there are tables.
+// span is a walk over the pages [gfn, gfn+n), as far as there is IPA space, that
+// loads the descriptors of one table in lines of up to 8 and descends where there
+// are tables.
 type span struct {
 	S2     *Stage2
 	Leaves uint64 // valid leaf entries met
+	gfn    GFN
+	n      uint64 // pages, 0 once the walk has started
 	at     IPA
 	end    IPA
 	entry  PA    // of the descriptor for at
@@ -57,16 +67,17 @@ type span struct {
 	wide   bool  // the entry before was no table: the next ones may be loaded together
 }
 
-func (s *Stage2) span(gfn GFN, n uint64) span {
-	w := span{S2: s, level: s.Start}
-	limit := IPA(1) << s.IPABits
-	if uint64(gfn) < uint64(limit)>>s.Granule.Shift() {
-		w.at = s.Granule.IPA(gfn)
-		w.end = w.at + IPA(min(n, uint64(limit-w.at)>>s.Granule.Shift()))<<s.Granule.Shift()
+// start puts the walk at the first entry of the root.
+func (w *span) start() {
+	g, limit := w.S2.Granule, IPA(1)<<w.S2.IPABits
+	if w.gfn < g.GFN(limit) {
+		w.at = g.IPA(w.gfn)
+		w.end = w.at + IPA(min(w.n, uint64(g.GFN(limit-w.at))))<<g
 	}
-	w.table[w.level] = s.Root
-	w.entry = s.Entry(s.Root, w.level, w.at)
-	return w
+	w.n = 0
+	w.level = w.S2.Start
+	w.table[w.level&3] = w.S2.Root
+	w.entry = w.S2.Entry(w.S2.Root, w.level, w.at)
 }
 
 // descend goes into the table that d points to.
@@ -130,6 +141,8 @@ func (w *span) sync(c *sim.Codec, s *Stage2) {
 		w.S2 = s
 	}
 	c.U64(&w.Leaves)
+	sim.Uint(c, &w.gfn)
+	c.U64(&w.n)
 	sim.Uint(c, &w.at)
 	sim.Uint(c, &w.end)
 	sim.Uint(c, &w.entry)

@@ -53,7 +53,6 @@ func (p *RelaxProgram) Next(b *Block) bool {
 		if Desc(out) != p.Old {
 			p.Result = EditAgain
 		}
-		return p.invalidate(b)
 	}
 	return false
 }
@@ -76,23 +75,17 @@ func (p *RelaxProgram) found(b *Block, d Desc) bool {
 		return false
 	}
 	p.Old = d
-	grown := d.Allow(p.prot)
-	switch {
-	case grown == d:
-	case p.shared:
-		p.state = editSwapped
-		b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(d), Val: uint64(grown)})
-		return true
-	default:
-		b.Store(p.at, 8, uint64(grown))
-	}
-	return p.invalidate(b)
-}
-
-// invalidate drops the stale translation: whether the entry changed here or
-// another walker was first, this TLB may hold the old one.
-func (p *RelaxProgram) invalidate(b *Block) bool {
 	p.state = editLast
+	if grown := d.Allow(p.prot); grown != d {
+		if p.shared {
+			p.state = editSwapped
+			b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(d), Val: uint64(grown)})
+		} else {
+			b.Store(p.at, 8, uint64(grown))
+		}
+	}
+	// Whether the entry changes here or another walker was first, this core may
+	// hold the old translation.
 	b.Push(p.S2.tlbiIPA(p.ipa, p.tlbi))
 	return true
 }

@@ -20,11 +20,14 @@ type SplitProgram struct {
 
 // Split returns the program that splits the blocks of n pages from gfn on.
 func (s *Stage2) Split(gfn GFN, n uint64) SplitProgram {
-	return SplitProgram{span: s.span(gfn, n)}
+	return SplitProgram{span: span{S2: s, gfn: gfn, n: n}}
 }
 
 // Next implements Program.
 func (p *SplitProgram) Next(b *Block) bool {
+	if p.n != 0 {
+		p.start()
+	}
 	loaded, first := p.loaded, p.first
 	p.loaded = 0
 	b.Reset()

@@ -9,18 +9,21 @@ import "ringmap/sim"
 // lock for write.
 type UnmapProgram struct {
 	span
-	start IPA
+	from  IPA
 	freed PA // table unlinked by the block under way, 0 = none
 }
 
 // Unmap returns the program that unmaps n pages from gfn on.
 func (s *Stage2) Unmap(gfn GFN, n uint64) UnmapProgram {
-	w := s.span(gfn, n)
-	return UnmapProgram{span: w, start: w.at}
+	return UnmapProgram{span: span{S2: s, gfn: gfn, n: n}}
 }
 
 // Next implements Program.
 func (p *UnmapProgram) Next(b *Block) bool {
+	if p.n != 0 {
+		p.start()
+		p.from = p.at
+	}
 	loaded, first := p.loaded, p.first
 	p.loaded = 0
 	b.Reset()
@@ -64,7 +67,7 @@ func (p *UnmapProgram) leave(b *Block) {
 	table := p.table[p.level]
 	inside := p.ascend()
 	size := IPA(1) << p.S2.Shift(p.level)
-	if first := inside &^ (size - 1); first >= p.start && first+size <= p.end {
+	if first := inside &^ (size - 1); first >= p.from && first+size <= p.end {
 		p.freed = table
 		p.clear(b, p.entry-8, inside)
 	}
@@ -74,6 +77,6 @@ func (p *UnmapProgram) leave(b *Block) {
 func (p *UnmapProgram) Sync(c *sim.Codec, s *Stage2) {
 	c.Tag("unmap")
 	p.sync(c, s)
-	sim.Uint(c, &p.start)
+	sim.Uint(c, &p.from)
 	sim.Uint(c, &p.freed)
 }
