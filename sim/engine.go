@@ -56,7 +56,7 @@ type Engine struct {
 	running  bool
 	stopped  bool
 
-	Trace *Trace // when set, records every event that is handled
+	Trace *Trace // when set before Run, records every event that is handled
 }
 
 // NewEngine returns an engine at cycle 0 without components or events.

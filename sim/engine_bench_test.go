@@ -18,12 +18,12 @@ func BenchmarkEngine(b *testing.B) {
 // rearm is a component that keeps one event pending. Its delays come from a
 // table drawn beforehand, so that drawing them is not measured.
 type rearm struct {
-	delays *[4096]Cycle
+	delays *[1024]uint32
 	count  uint64
 }
 
 func (r *rearm) Handle(e *Engine, ev Event) {
-	ev.At += r.delays[r.count%uint64(len(r.delays))]
+	ev.At += Cycle(r.delays[r.count%uint64(len(r.delays))])
 	r.count++
 	e.Schedule(ev)
 }
@@ -51,14 +51,14 @@ func benchTick(b *testing.B) {
 
 func benchEngine(b *testing.B, low, high uint64, classes int) {
 	const components = 1024
-	var delays [4096]Cycle
+	var delays [1024]uint32
 	draw := NewStream(1, "bench")
 	for i := range delays {
-		delays[i] = Cycle(low + draw.N(high-low+1))
+		delays[i] = uint32(low + draw.N(high-low+1))
 	}
 	e := NewEngine()
 	for i := range components {
-		id := e.Register("component", &rearm{delays: &delays, count: draw.N(4096)})
+		id := e.Register("component", &rearm{delays: &delays, count: draw.N(1024)})
 		e.Schedule(Event{At: Cycle(draw.N(high)), Comp: id, Class: Class(i % classes)})
 	}
 	e.Run(Cycle(10 * high))

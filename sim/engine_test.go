@@ -386,9 +386,9 @@ func TestEngineIdle(t *testing.T) {
 
 // TestEngineAllocates nothing once its pool has grown, in any tier.
 func TestEngineAllocates(t *testing.T) {
-	var delays [4096]Cycle
+	var delays [1024]uint32
 	for i := range delays {
-		delays[i] = []Cycle{1, 300, 5000, 700_000}[i%4]
+		delays[i] = []uint32{1, 300, 5000, 700_000}[i%4]
 	}
 	e := NewEngine()
 	for i := range 100 {

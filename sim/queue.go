@@ -66,7 +66,7 @@ type packed struct {
 }
 
 // chunk is a piece of a list. meta counts its events: all of them in the lowest
-// byte, those of class n in byte n+1.
+// byte, those of class n in byte n+1, which leaves room for seven classes.
 type chunk struct {
 	events [chunkEvents]packed
 	next   *chunk
@@ -75,6 +75,8 @@ type chunk struct {
 
 // countOf is what an event of that class adds to a chunk's meta.
 func countOf(class Class) uint64 { return 1 + 0x100<<(class*8&63) }
+
+const _ = uint(7 - numClasses)
 
 // full ends every empty list, so that appending need not ask whether there is
 // a chunk. It is never written.
