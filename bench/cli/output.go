@@ -41,6 +41,16 @@ func writeBeside(path string, data []byte) (tmp string, err error) {
 	return f.Name(), err
 }
 
+// probe tells whether a file could be written at path, before minutes are spent
+// on what goes into it.
+func probe(path string) error {
+	tmp, err := writeBeside(path, nil)
+	if err != nil {
+		return fileError(path, err)
+	}
+	return os.Remove(tmp)
+}
+
 // outFolder is the folder of --out. It is opened before the run, so that a run
 // of minutes does not end at a folder that cannot be written.
 type outFolder struct {
@@ -65,13 +75,10 @@ func openFolder(path string) (*outFolder, error) {
 	case err != nil:
 		return nil, fileError(path, err)
 	}
-	f, err := os.CreateTemp(path, ".probe.*")
-	if err != nil {
+	if err := probe(filepath.Join(path, "result.json")); err != nil {
 		o.abandon()
-		return nil, fileError(path, err)
+		return nil, err
 	}
-	f.Close()
-	os.Remove(f.Name())
 	return o, nil
 }
 

@@ -132,19 +132,25 @@ func runCommand(t *terminal) *cobra.Command {
 			}
 			opts.ResumeName = resume
 		}
+		if snapAt != "" {
+			if err := probe(snapTo); err != nil {
+				return err
+			}
+		}
 		folder, err := openFolder(out)
 		if err != nil {
 			return err
 		}
+		began := time.Now()
 		result, err := runWithProgress(t, s, opts)
+		if err == nil {
+			err = deliver(t, result, folder, asJSON, snapTo)
+		}
 		if err != nil {
 			folder.abandon()
 			return err
 		}
-		if err := deliver(t, result, folder, asJSON, snapTo); err != nil {
-			folder.abandon()
-			return err
-		}
+		reportRate(t, result, time.Since(began))
 		if result.Failed {
 			return errNo
 		}
@@ -153,19 +159,20 @@ func runCommand(t *terminal) *cobra.Command {
 	return cmd
 }
 
-// runWithProgress runs the scenario; wall time and rate go to standard error.
+// runWithProgress runs the scenario under a progress bar.
 func runWithProgress(t *terminal, s *scenario.Scenario, opts bench.Options) (*bench.Result, error) {
-	began := time.Now()
 	bar := newProgress(t)
+	defer bar.finish()
 	opts.Progress = bar.update
-	result, err := bench.Run(s, opts)
-	bar.finish()
-	if err != nil {
-		return nil, err
+	return bench.Run(s, opts)
+}
+
+// reportRate tells on standard error what the run cost the one who waited.
+func reportRate(t *terminal, r *bench.Result, spent time.Duration) {
+	fmt.Fprintf(t.err, "%s simulated in %s (%s)\n", cycles(r.Cycles), spent.Round(time.Millisecond), rate(r, spent))
+	if r.Snapshot != nil {
+		fmt.Fprintf(t.err, "snapshot taken at cycle %d\n", r.SnapshotCycle)
 	}
-	spent := time.Since(began)
-	fmt.Fprintf(t.err, "%s simulated in %s (%s)\n", cycles(result.Cycles), spent.Round(time.Millisecond), rate(result, spent))
-	return result, nil
 }
 
 // deliver writes the files, then prints; a failed file leaves nothing behind.
@@ -178,7 +185,6 @@ func deliver(t *terminal, r *bench.Result, folder *outFolder, asJSON bool, snapT
 		if err := writeFile(snapTo, r.Snapshot); err != nil {
 			return err
 		}
-		fmt.Fprintf(t.err, "snapshot at cycle %d: %s (%d bytes)\n", r.SnapshotCycle, snapTo, len(r.Snapshot))
 	}
 	if folder != nil {
 		plain := strings.Join(summary(r, style{}, 100), "\n") + "\n"

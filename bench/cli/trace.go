@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"ringmap/bench/scenario"
 	"ringmap/workloads"
 )
 
@@ -21,8 +26,58 @@ func traceCommand(t *terminal) *cobra.Command {
 			return unknown("command", args[0], commandNames(cmd))
 		},
 	}
-	cmd.AddCommand(traceInfoCommand(t))
+	cmd.AddCommand(traceInfoCommand(t), tracePackCommand(t))
 	return cmd
+}
+
+func tracePackCommand(t *terminal) *cobra.Command {
+	var header workloads.PWTHeader
+	var memory string
+	cmd := &cobra.Command{
+		Use:   "pack RAW OUT",
+		Short: "Turn the recorder's raw records into a page-write timeline",
+		Long: `Turn the raw records of the recorder (a QEMU plugin, workloads/recorder) into a
+page-write timeline that --trace replays. OUT is compressed if it ends in .zst or .gz.`,
+		Example: `  ringmap trace pack raw.bin guest.pwt.zst --vcpus 4 --memory 256MiB --window 1000000 --name "my guest"`,
+		Args:    exactly(2, "the raw records and the file to write"),
+	}
+	cmd.Flags().Uint32Var(&header.VCPUs, "vcpus", 0, "`N` vCPUs of the recorded guest")
+	cmd.Flags().StringVar(&memory, "memory", "", "`SIZE` of its memory, such as 256MiB")
+	cmd.Flags().Uint32Var(&header.Window, "window", 0, "the recorder's window in `INSTRUCTIONS`")
+	cmd.Flags().StringVar(&header.Name, "name", "", "what was recorded, at most 24 bytes")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		for _, f := range []string{"vcpus", "memory", "window"} {
+			if !cmd.Flags().Changed(f) {
+				return fmt.Errorf("%s needs --%s: the number that the recorder ran with", cmd.CommandPath(), f)
+			}
+		}
+		size, err := scenario.ParseSize(memory)
+		if err != nil {
+			return fmt.Errorf("--memory %s: %w", memory, err)
+		}
+		header.Memory = uint64(size)
+		done, err := packTrace(args[0], args[1], header)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "%s: %s records of %d vCPUs\n", args[1], humanize.Comma(int64(done.Records)), done.VCPUs)
+		return nil
+	}
+	return cmd
+}
+
+// packTrace writes beside the output and renames, so that no half of it is ever seen.
+func packTrace(raw, out string, h workloads.PWTHeader) (workloads.PWTHeader, error) {
+	tmp := filepath.Join(filepath.Dir(out), ".ringmap."+filepath.Base(out))
+	done, err := workloads.PackPWT(raw, tmp, h)
+	if err == nil {
+		err = os.Rename(tmp, out)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return done, traceError(out, err)
+	}
+	return done, nil
 }
 
 func traceInfoCommand(t *terminal) *cobra.Command {
@@ -56,6 +111,10 @@ func traceInfoCommand(t *terminal) *cobra.Command {
 // traceError names the file in errors of the file system; those of the contents
 // name it already.
 func traceError(path string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) && pe.Path != "" && filepath.Base(pe.Path)[0] != '.' {
+		path = pe.Path
+	}
 	if reason(err) != err.Error() {
 		return fileError(path, err)
 	}

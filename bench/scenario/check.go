@@ -185,11 +185,16 @@ func (s *Scenario) planVM(p *Plan, t *Trace) error {
 	if s.VM.Memory.Auto {
 		p.Memory = defaultMemory
 		if t != nil && t.Memory != 0 { // what is reserved lies behind what was recorded
-			p.Memory = (t.Memory + p.Reserved + 1<<20 - 1) >> 20 << 20
+			p.Memory = roundMiB(t.Memory + p.Reserved)
 		}
+	} else if t != nil && p.Memory < t.Memory+p.Reserved && len(s.VM.Slots) == 0 {
+		return s.Problem("vm.memory", "write "+Size(roundMiB(t.Memory+p.Reserved)).String()+", or auto",
+			"the trace was recorded with %s of guest memory, and the ITS's tables take another %s", Size(t.Memory), Size(p.Reserved))
 	}
 	return nil
 }
+
+func roundMiB(n uint64) uint64 { return (n + 1<<20 - 1) >> 20 << 20 }
 
 func (s *Scenario) planSlots(p *Plan, _ *Trace) error {
 	if len(s.VM.Slots) == 0 {

@@ -457,3 +457,12 @@ func ParseTime(text string) (t Time, err error) {
 	}
 	return t, err
 }
+
+// ParseSize reads a size as scenario files write it.
+func ParseSize(text string) (s Size, err error) {
+	err = s.parse(text)
+	if w, ok := err.(wrong); ok {
+		return s, fmt.Errorf("%s; %s", w.text, w.fix)
+	}
+	return s, err
+}
