@@ -103,7 +103,7 @@ func (sum *Summary) replayLines(k kvmcore.Kernel, r io.Reader) error {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for j := range jobs {
-				res := replayScenario(k, j.s)
+				res := newWorld(k).replay(j.s)
 				lock.Lock()
 				sum.Results[j.to] = res
 				lock.Unlock()
@@ -153,10 +153,9 @@ func decompress(r io.Reader) (io.Reader, error) {
 	return z, nil
 }
 
-// replayScenario runs one scenario on a fresh host.
-func replayScenario(k kvmcore.Kernel, s *scenario) Result {
+// replay runs one scenario in a fresh world.
+func (w *world) replay(s *scenario) Result {
 	res := Result{ID: s.ID, Scenario: s.Scenario, Status: StatusOK}
-	w := newWorld(k)
 	for i, op := range s.ops {
 		op.replay(w)
 		switch {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+
+	"ringmap/kvmcore"
 )
 
 // Every recording of both kernels replays without a difference.
@@ -217,17 +219,21 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	for _, name := range []string{"7.2/a.jsonl", "7.2/c.jsonl", "7.2/e.jsonl"} {
+func FuzzReplay(f *testing.F) {
+	for _, name := range []string{"7.2/a.jsonl", "7.2/b.jsonl", "7.2/c.jsonl", "7.2/d.jsonl", "7.2/e.jsonl"} {
 		data, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(name)))
 		if err != nil {
 			f.Fatal(err)
 		}
 		for i, line := range bytes.Split(data, []byte("\n")) {
-			if i%10 == 0 && len(line) < 4000 {
+			if i%10 == 0 && len(line) < 5000 {
 				f.Add(line)
 			}
 		}
+	}
+	kernel, err := kvmcore.ParseKernel("7.2")
+	if err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		s, err := decodeScenario(line)
@@ -236,6 +242,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		if len(s.ops) != len(s.Events) {
 			t.Fatalf("%d events, %d operations", len(s.Events), len(s.ops))
+		}
+		w := newWorld(kernel)
+		w.limit = 1 << 16
+		if r := w.replay(s); r.Status != StatusOK && r.Detail == "" {
+			t.Fatalf("%+v", r)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 const writerVMM = mmu.WriterVMM
 
 // maxHostBytes bounds one host_fill or host_read.
-const maxHostBytes = 1 << 30
+const maxHostBytes = 64 << 20
 
 type hostWrite struct {
 	event

@@ -1,10 +1,10 @@
 package conform
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -27,9 +27,11 @@ type world struct {
 	symbolA mmu.HVA                   // the memory that family a's addresses are relative to
 	ioctls  *kvmcore.Thread           // the VMM's thread for calls on the VM and its devices
 
-	reason string // why the scenario cannot be replayed, "" so far
-	diff   string // the first difference, "" so far
-	ended  bool   // the kernel crashed: nothing comes after
+	mapped uint64    // bytes of memory made so far
+	limit  sim.Cycle // of one KVM_RUN: a guest that spins never comes back by itself
+	reason string    // why the scenario cannot be replayed, "" so far
+	diff   string    // the first difference, "" so far
+	ended  bool      // the kernel crashed: nothing comes after
 }
 
 // region is a memslot as the VMM remembers it.
@@ -42,7 +44,7 @@ type region struct {
 func newWorld(k kvmcore.Kernel) *world {
 	h := kvmcore.NewHost(kvmcore.HostSpec{Kernel: k, Page: mmu.Granule4K, Cores: 1})
 	return &world{
-		host: h, ioctls: h.NewThread(h.Machine.Cores[0], "vmm"),
+		host: h, ioctls: h.NewThread(h.Machine.Cores[0], "vmm"), limit: runLimit,
 		devices: map[string]kvmcore.Device{}, regions: map[uint32]*region{},
 	}
 }
@@ -174,10 +176,10 @@ func (o *setMemoryRegion) replay(w *world) {
 
 // What symbolic addresses stand for.
 const (
-	symbolSize    = 64 << 20
-	unmappedHVA   = mmu.HVA(0x2000_0000_0000) // below every mapping
-	kernelHVA     = mmu.HVA(0xffff_8000_0000_0000)
-	maxNewMapping = 1 << 44
+	symbolSize  = 64 << 20
+	unmappedHVA = mmu.HVA(0x2000_0000_0000) // below every mapping
+	kernelHVA   = mmu.HVA(0xffff_8000_0000_0000)
+	maxMapped   = 1 << 46 // bytes of all new mappings
 )
 
 // address resolves the symbolic address of a region.
@@ -197,7 +199,8 @@ func (w *world) address(o *setMemoryRegion) (mmu.HVA, bool) {
 	case strings.HasPrefix(name, "new:"):
 		kind, state, _ := strings.Cut(name[len("new:"):], ":")
 		b, ok := kvmcore.ParseBacking(kind)
-		if ok && (state == "populated" || state == "fresh") && o.Size <= maxNewMapping {
+		w.mapped += uint64(o.Size)
+		if ok && (state == "populated" || state == "fresh") && o.Size <= maxMapped && w.mapped <= maxMapped {
 			return w.host.Memory.Map(max(uint64(o.Size), 1), b, state == "populated"), true
 		}
 		w.unsupported("memory %q of %#x bytes", name, uint64(o.Size))
@@ -347,21 +350,17 @@ type run struct {
 	result
 }
 
-// runLimit bounds one KVM_RUN, in cycles of guest work: a guest that spins never
-// comes back by itself.
+// runLimit bounds one KVM_RUN, in cycles of guest work: the longest recorded one
+// takes some 10^6.
 const runLimit = sim.Cycle(1) << 28
 
 func (o *run) replay(w *world) {
 	v := w.vcpu(o.VCPU)
-	if v == nil {
+	if v == nil || w.inside(v) {
 		return
 	}
 	v.Enter()
-	limit := v.Thread.Core.Now + runLimit
-	state := kvmcore.RunFault
-	for state == kvmcore.RunFault {
-		state = v.Continue(limit)
-	}
+	state := w.carryOn(v, w.limit)
 	if state != kvmcore.RunExit {
 		w.unsupported("KVM_RUN does not return (state %d)", state)
 		return
@@ -381,6 +380,25 @@ func (o *run) replay(w *world) {
 	if m.Write {
 		w.compare("mmio.data", hex(o.MMIO.Data), hex(m.Data))
 	}
+}
+
+// carryOn lets the vCPU run for so many cycles, or until KVM_RUN returns.
+func (w *world) carryOn(v *kvmcore.VCPU, cycles sim.Cycle) kvmcore.RunState {
+	limit := v.Thread.Core.Now + cycles
+	for {
+		if state := v.Continue(limit); state != kvmcore.RunFault {
+			return state
+		}
+	}
+}
+
+// inside tells whether another thread is in KVM_RUN on the vCPU: its ioctls wait
+// for its mutex then.
+func (w *world) inside(v *kvmcore.VCPU) bool {
+	if v.Thread.VCPU != nil {
+		w.unsupported("the vCPU is inside KVM_RUN in another thread")
+	}
+	return v.Thread.VCPU != nil
 }
 
 func hex[T ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }
@@ -420,24 +438,26 @@ type note struct {
 func (o *note) replay(w *world) {
 	var n int
 	switch {
-	case strings.Contains(o.Text, "is inside KVM_RUN"):
-		if _, err := fmt.Sscanf(o.Text, "vcpu %d is inside KVM_RUN", &n); err != nil || w.vcpu(n) == nil {
-			return
+	case scan(o.Text, "vcpu %d is inside KVM_RUN", &n):
+		if v := w.vcpu(n); v != nil && !w.inside(v) {
+			v.Enter()
+			w.carryOn(v, untilSpinning)
 		}
-		v := w.vcpus[n]
-		v.Enter()
-		limit := v.Thread.Core.Now + 10000 // until it spins
-		for v.Continue(limit) == kvmcore.RunFault {
-		}
-	case strings.HasSuffix(o.Text, "kicked out"):
-		if _, err := fmt.Sscanf(o.Text, "vcpu %d kicked out", &n); err != nil || w.vcpu(n) == nil {
-			return
-		}
-		v := w.vcpus[n]
-		v.Kick()
-		for limit := v.Thread.Core.Now + runLimit; v.Continue(limit) == kvmcore.RunFault; {
+	case scan(o.Text, "vcpu %d kicked out", &n):
+		if v := w.vcpu(n); v != nil && v.Thread.VCPU != nil {
+			v.Kick()
+			w.carryOn(v, w.limit)
 		}
 	}
+}
+
+// untilSpinning is enough cycles for a guest that spins at once to be doing so.
+const untilSpinning = 10000
+
+// scan tells whether text has the format, and stores its number.
+func scan(text, format string, n *int) bool {
+	_, err := fmt.Sscanf(text, format, n)
+	return err == nil
 }
 
 type pvtimeSet struct {
@@ -546,20 +566,35 @@ func (o *clearDirtyLog) replay(w *world) {
 // bitmap is the buffer of a CLEAR. Bits behind the end of the slot are left out:
 // a call that names them fails before it reads the buffer.
 func (w *world) bitmap(o *clearDirtyLog) *kvmcore.DirtyLog {
-	var pages uint64
+	var pages, total uint64
 	if s := w.vm.Slots.ByID(uint16(o.Slot)); s != nil {
 		pages = s.Pages
 	}
-	words := map[uint64]uint64{}
+	log := &kvmcore.DirtyLog{}
 	for _, r := range o.Bits {
-		for i := r.Start; i < pages && i-r.Start < r.Length; i++ {
-			words[i/64] |= 1 << (i % 64)
+		end := min(r.Start+min(r.Length, pages), pages)
+		if total += end - min(r.Start, end); total > maxClearBits {
+			w.unsupported("a bitmap of more than %d bits", uint64(maxClearBits))
+			return nil
+		}
+		for at := r.Start; at < end; {
+			n := min(end-at, 64-at%64)
+			log.Words = append(log.Words, kvmcore.DirtyWord{Index: at / 64, Bits: ^uint64(0) >> (64 - n) << (at % 64)})
+			at += n
 		}
 	}
-	log := &kvmcore.DirtyLog{}
-	for i, b := range words {
-		log.Words = append(log.Words, kvmcore.DirtyWord{Index: i, Bits: b})
+	slices.SortStableFunc(log.Words, func(a, b kvmcore.DirtyWord) int { return cmp.Compare(a.Index, b.Index) })
+	merged := log.Words[:0]
+	for _, word := range log.Words {
+		if n := len(merged); n > 0 && merged[n-1].Index == word.Index {
+			merged[n-1].Bits |= word.Bits
+		} else {
+			merged = append(merged, word)
+		}
 	}
-	sort.Slice(log.Words, func(i, j int) bool { return log.Words[i].Index < log.Words[j].Index })
+	log.Words = merged
 	return log
 }
+
+// maxClearBits bounds a CLEAR: the pages of 1 TiB.
+const maxClearBits = 1 << 28
