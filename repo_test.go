@@ -61,7 +61,7 @@ var impure = map[string][]string{
 
 // bigFiles lists the files of more than 1 MiB, with the reason.
 var bigFiles = map[string]string{
-	"workloads/testdata/linux-4vcpu-small.pwt.zst": "a recorded trace of four vCPUs, as short as it can be with all of them at work",
+	"workloads/testdata/linux-4vcpu-small.pwt.zst": "a recorded memory trace of a Linux guest with four vCPUs, compressed",
 }
 
 const maxFileSize = 1 << 20

@@ -2,7 +2,7 @@
 // codec that saves and hashes state, seeded randomness, statistics, traces and
 // snapshot files. It imports nothing of ours and knows nothing of machines.
 //
-//	Schedule ─► wheel (1 cycle a slot) ◄─ wheel (512 cycles a slot) ◄─ heap
+//	Schedule ─► wheel (1 cycle a slot) ◄─ wheel (256 cycles a slot) ◄─ heap
 //	                 │ order: cycle, class, insertion
 //	                 ▼
 //	         Handler.Handle(engine, event) ──► Schedule …
