@@ -236,8 +236,14 @@ func TestReplayRules(t *testing.T) {
 
 	// Pages in order of first touch: code 0, 1; data 2, 3, 4.
 	want := "F4 ffc +1/1; F4 1000; L4 2ffc; L4 3000; S8 2658; L2 3ffe +1/1; L2 4000; S2 3ffe; S2 4000; "
-	if got := text(drain(streams(t, open(t, file(t, []byte(sampleLackey))), TraceSpec{Size: 1 << 20, VCPUs: 1})[0])); got != want {
+	lackey := open(t, file(t, []byte(sampleLackey)))
+	if got := text(drain(streams(t, lackey, TraceSpec{Size: 1 << 20, VCPUs: 1})[0])); got != want {
 		t.Errorf("lackey:\n got %s\nwant %s", got, want)
+	}
+	for _, size := range []int{1, 2} {
+		if got := text(take(streams(t, lackey, TraceSpec{Size: 1 << 20, VCPUs: 1})[0], 9, size)); got != want {
+			t.Errorf("lackey, %d at a time:\n got %s\nwant %s", size, got, want)
+		}
 	}
 
 	want = "F4 ffc +1/2; L8 1ff8; L8 2000; S8 2000; F4 3000 +1/2; S8 1000; "
@@ -380,9 +386,13 @@ func TestLackeyAgainstBytes(t *testing.T) {
 	}
 	base := mmu.IPA(0x1000_0000)
 	memory := map[mmu.IPA]byte{}
-	at, retired := 0, uint64(0)
-	for _, a := range drain(streams(t, tr, TraceSpec{Base: base, Size: 16 << 20, VCPUs: 1})[0]) {
+	at, retired, cycles := 0, uint64(0), uint64(0)
+	for _, a := range drain(streams(t, tr, TraceSpec{Base: base, Size: 16 << 20, VCPUs: 1, CPI: 1337})[0]) {
 		retired += uint64(a.Instr)
+		cycles += uint64(a.Cycles)
+		if want := CPI(1337).Cycles(retired); cycles != want {
+			t.Fatalf("%d cycles after %d instructions, want %d", cycles, retired, want)
+		}
 		if a.Op == kvmcore.GuestFetch {
 			continue
 		}
@@ -447,14 +457,11 @@ func TestSmallStoresDiffer(t *testing.T) {
 		p.begin(dst)
 		p.store(0x7000_0000+rng.N(40)+rng.N(3)*0xfe0, 1+rng.N(40))
 		for _, a := range append(dst[:p.n:p.n], p.rest...) {
-			same := true
-			for i := range mmu.IPA(a.Size) {
-				b := byte(a.Value >> (8 * i))
-				same = same && memory[a.IPA+i] == b
-				memory[a.IPA+i] = b
+			if memory[a.IPA] == byte(a.Value) {
+				t.Fatalf("store of %#x, size %d, to %#x leaves its first byte as it was", a.Value, a.Size, a.IPA)
 			}
-			if same {
-				t.Fatalf("store of %#x, size %d, to %#x changes nothing", a.Value, a.Size, a.IPA)
+			for i := range mmu.IPA(a.Size) {
+				memory[a.IPA+i] = byte(a.Value >> (8 * i))
 			}
 			if a.Size < 8 && a.Value>>(8*a.Size) != 0 {
 				t.Fatalf("value %#x has more than %d bytes", a.Value, a.Size)
@@ -640,6 +647,25 @@ func TestPackPWT(t *testing.T) {
 	bad.Name = "a name of more than twenty-four bytes"
 	if _, err := PackPWT(raw, filepath.Join(dir, "bad.pwt"), bad); err == nil {
 		t.Error("packed with too long a name")
+	}
+}
+
+// An output that cannot be written whole is removed.
+func TestPackPWTOnFullDisk(t *testing.T) {
+	const full = "/dev/full" // Linux: every write fails with ENOSPC
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	out := filepath.Join(t.TempDir(), "out.pwt")
+	if err := os.Symlink(full, out); err != nil {
+		t.Fatal(err)
+	}
+	raw := file(t, samplePWT()[pwtHeaderSize:])
+	if _, err := PackPWT(raw, out, twoVCPUs); err == nil {
+		t.Error("a full disk is no error")
+	}
+	if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the output is left behind: %v", err)
 	}
 }
 
