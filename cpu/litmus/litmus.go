@@ -1,0 +1,232 @@
+// Package litmus reads AArch64 litmus tests and finds every final state that
+// the Armv8-A memory model allows for them.
+//
+//	text ──Parse──► Test ──paths of each thread──► Trace   values guessed from what may be written
+//	                             one Trace a thread ──► candidate (program order, dependencies)
+//	                             + reads-from, coherence ──► Execution ──axioms──► State
+//
+// A candidate is allowed if it satisfies the three requirements of DDI 0487
+// B2.3: internal visibility (each location looks sequentially consistent to a
+// thread), external visibility (ordered-before, ob, has no cycle) and
+// atomicity (no foreign write within an exclusive pair or an atomic
+// instruction). Names of relations (lob, dob, aob, bob, pob, obs, lrs, lws, …)
+// are those of the manual and of its executable form, aarch64.cat.
+package litmus
+
+// Test is a litmus test as it is written.
+type Test struct {
+	File    string     // where it was read, as given to Parse
+	Name    string     // after the architecture's name
+	Doc     string     // the quoted text in the second line, without quotes
+	Info    []Info     // Key=value lines, in order
+	Threads []Thread   // columns; at most MaxThreads
+	Vars    []Variable // shared variables, in order of first mention
+	Init    []Binding  // registers that do not start as 0, by thread and number
+	Show    []Term     // of the locations clause, in order
+	Filter  *Prop      // executions that do not satisfy it do not count; nil for all
+	Cond    Condition  // what is asked about final states
+}
+
+// Info is a line Key=value between name and initial state.
+type Info struct{ Key, Value string }
+
+// Thread is one column of a test.
+type Thread struct {
+	ID   int // as in P0; threads are numbered from 0 without gaps
+	Code []Instr
+}
+
+// Variable is shared memory that has a name.
+type Variable struct {
+	Name  string
+	Size  int     // of an element, in bytes: 1, 2, 4 or 8
+	Init  []Value // one for each element; longer than 1 for arrays
+	Array bool    // was declared with [n]
+	Sign  bool    // its values are signed: they print so
+	Typed bool    // was declared with a type
+}
+
+// Binding is the initial value of a register.
+type Binding struct {
+	Thread int
+	Reg    Reg
+	Value  Value
+}
+
+// Value is what a register or an element of memory holds: a number of 64 bits,
+// or an address: the offset N in bytes into variable Var-1 of the test.
+type Value struct {
+	Var int32 // 0 for a number, else index into Test.Vars plus one
+	N   uint64
+}
+
+// Reg is a general-purpose register: 0 to 30 for X0 to X30, then ZR and SP, or
+// NZCV, or RES, that no instruction names and that holds whether the thread's
+// exclusive monitor is armed.
+type Reg uint8
+
+// Registers that have no number in their name.
+const (
+	ZR   Reg = 31 // reads as zero, forgets writes
+	SP   Reg = 32 // the stack pointer
+	NZCV Reg = 33 // condition flags
+	NReg     = 34 // how many there are
+)
+
+// Term is something that has a final value: a register of a thread or an
+// element of a variable.
+type Term struct {
+	Thread int // of Reg; -1 for memory
+	Reg    Reg
+	Var    int // index into Test.Vars, if Thread is -1
+	Index  int // of the element; -1 for a whole variable
+	Text   string
+}
+
+// Quantifier says which final states a condition is about.
+type Quantifier uint8
+
+// Quantifiers, as they are written.
+const (
+	Exists    Quantifier = iota // exists P: some state satisfies P
+	NotExists                   // ~exists P: none does
+	ForAll                      // forall P: all do; also a bare P
+)
+
+// Condition is the question that a test asks.
+type Condition struct {
+	Quant Quantifier
+	Prop  *Prop
+	Text  string // normalised, with its quantifier
+}
+
+// PropKind says what a proposition is.
+type PropKind uint8
+
+// Kinds of propositions.
+const (
+	True    PropKind = iota // holds always
+	False                   // holds never
+	And                     // all of Subs hold
+	Or                      // one of Subs holds
+	Implies                 // Subs[0] fails or Subs[1] holds
+	Not                     // Subs[0] fails
+	EqValue                 // Left has the value Value
+	EqTerm                  // Left and Right have the same value
+)
+
+// Prop is a proposition about a final state.
+type Prop struct {
+	Kind        PropKind
+	Subs        []*Prop
+	Left, Right Term
+	Value       Value
+}
+
+// EventKind says what an event does.
+type EventKind uint8
+
+// Kinds of events.
+const (
+	Read   EventKind = iota // an explicit memory read effect
+	Write                   // an explicit memory write effect
+	Fence                   // a barrier: DMB, DSB or ISB
+	Branch                  // a conditional branch: where control dependencies start
+)
+
+// Annot is a set of properties of an event.
+type Annot uint16
+
+// Properties of events, as in aarch64.cat.
+const (
+	Acquire   Annot = 1 << iota // A: LDAR, LDAXR, atomics with A
+	AcquirePC                   // Q: LDAPR
+	Release                     // L: STLR, STLXR, atomics with L
+	Exclusive                   // of a load- or store-exclusive
+	Atomic                      // of an instruction that reads and writes at once (amo)
+	NoReturn                    // a read whose value reaches no register: ST<op>, or zero as destination
+	Initial                     // a write of the initial state
+	DMBFull                     // barriers by what they order
+	DMBLoad
+	DMBStore
+	DSBFull
+	DSBLoad
+	DSBStore
+	ISBarrier
+)
+
+// Event is one effect of one execution of an instruction.
+type Event struct {
+	ID     int       // index in Execution.Events
+	Thread int       // -1 for writes of the initial state
+	Step   int       // which instruction of the thread's path it belongs to, from 0
+	Instr  *Instr    // nil for writes of the initial state
+	Kind   EventKind // what it does
+	Annot  Annot     // how
+	Var    int       // index into Test.Vars, for reads and writes
+	Offset int       // into the variable, in bytes
+	Size   int       // in bytes: 1, 2, 4, 8 or 16
+	Value  Value     // what is read or written
+}
+
+// Edge is one pair of a relation.
+type Edge struct {
+	From, To int    // events
+	Name     string // of the relation, such as "rfe", "addr" or "dmb.sy"
+}
+
+// Model names the axioms that an execution must satisfy.
+type Model uint8
+
+// Models.
+const (
+	Arm Model = iota // Armv8-A, as aarch64.cat of herdtools7
+	TSO              // total store order: only a write may be overtaken, by a later read
+	SC               // sequential consistency
+)
+
+// Verdict is the answer to a condition.
+type Verdict uint8
+
+// Verdicts, as they are printed.
+const (
+	No    Verdict = iota // the condition fails
+	Ok                   // it holds
+	Undef                // it depends on executions that were cut at the loop bound
+)
+
+// Observation says how many of the executions satisfy a test's proposition.
+type Observation uint8
+
+// Observations, as they are printed.
+const (
+	Never Observation = iota
+	Sometimes
+	Always
+)
+
+// Options of an exploration. The zero value asks what herd7 answers.
+type Options struct {
+	Model      Model
+	Bound      int    // how often a thread may take a backward branch; 0 means DefaultBound
+	NoSpurious bool   // store-exclusives do not fail without a reason
+	Also       []Term // shown besides those of the locations clause and the condition
+}
+
+// State is a final state: the values of Result.Terms, in that order.
+type State []Value
+
+// Result is what all allowed executions of a test end in.
+type Result struct {
+	Test        *Test
+	Model       Model
+	Terms       []Term      // what a state shows, sorted as it prints
+	States      []State     // each once, sorted as they print
+	Positive    int         // allowed executions that satisfy the proposition
+	Negative    int         // allowed executions that do not
+	Candidates  int         // executions that were looked at
+	Verdict     Verdict     // the answer to the condition
+	Observation Observation // Positive against Negative
+	Bound       int         // backward branches that a thread could take
+	Cut         bool        // some path ended at the bound: States may be incomplete
+}
