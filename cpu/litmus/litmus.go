@@ -36,6 +36,13 @@ type Thread struct {
 	Code []Instr
 }
 
+// Instr is one instruction as it is written, with what it means.
+type Instr struct {
+	Text   string   // as written, spaces normalised
+	Line   int      // in the file, from 1
+	Labels []string // before it
+}
+
 // Variable is shared memory that has a name.
 type Variable struct {
 	Name  string
