@@ -175,6 +175,14 @@ func (t *TLB) sync(c *sim.Codec, m *Memory) {
 	c.U64(&t.Stats.Misses)
 	c.U64(&t.Stats.Loads)
 	c.U64(&t.Stats.Invalid)
+	spec := t.spec
+	for _, n := range []*int{&spec.Entries, &spec.Ways, &spec.L1Entries, &spec.L1Ways, &spec.WalkEntries, &spec.WalkWays} {
+		c.Int(n)
+	}
+	if spec != t.spec {
+		c.Fail(fmt.Errorf("mmu: saved with a TLB of %+v, restored into one of %+v", spec, t.spec))
+		return
+	}
 	used := t.main.tags != nil
 	c.Bool(&used)
 	if c.Loading() {

