@@ -303,6 +303,29 @@ func (t *Thread) Sync(c *sim.Codec) {
 	t.get.sync(c)
 	t.clear.sync(c)
 	t.logging.ref.sync(c)
+	if c.Loading() && t.depth > 0 {
+		t.checkLoaded(c)
+	}
+}
+
+// checkLoaded refuses what a path would trip over.
+func (t *Thread) checkLoaded(c *sim.Codec) {
+	vcpus := 0
+	if t.vm != nil {
+		vcpus = len(t.vm.VCPUs)
+	}
+	for _, f := range t.stack[:t.depth] {
+		switch {
+		case f.path == pathNone, t.vm == nil,
+			f.path == pathRun && (t.run.vcpu < 0 || t.run.vcpu >= vcpus),
+			f.path == pathReset && (t.reset.ring < 0 || t.reset.ring > vcpus),
+			(f.path == pathFault || f.path == pathSteal) && t.VCPU == nil,
+			f.path == pathClear && (t.clear.next < 0 || t.clear.next > len(t.clear.words)):
+			c.Fail(fmt.Errorf("thread %s is in the middle of path %d, which cannot be", t.Name, f.path))
+			t.depth = 0
+			return
+		}
+	}
 }
 
 // syncVM codes which VM and vCPU the thread works for, by their numbers.
