@@ -16,6 +16,7 @@ type Space struct {
 	Regime Regime
 	VMID   uint16
 	ASID   uint16
+	Input  Input
 }
 
 // SpaceID is a small number that stands for a Space in one Domain.
@@ -34,11 +35,14 @@ type Domain struct {
 	byVMID [][]SpaceID // of RegimeEL10
 	next   uint32      // number to give out
 	gone   []uint64    // bit per number: retired
+	live   [][]SpaceID // by group: spaces of virtual addresses used since their number was given out
+	epoch  uint64      // of removals in all TLBs: see Generation
 }
 
 type spaceState struct {
 	Space
 	number uint32
+	used   bool // in live
 }
 
 const spaceNumbers = 1 << (64 - tagSpace)
@@ -60,7 +64,7 @@ func (d *Domain) Space(s Space) SpaceID {
 		return id
 	}
 	id := SpaceID(len(d.spaces))
-	d.spaces = append(d.spaces, spaceState{s, d.number()})
+	d.spaces = append(d.spaces, spaceState{Space: s, number: d.number()})
 	d.index(id)
 	return id
 }
@@ -79,7 +83,7 @@ func (d *Domain) tag(id SpaceID) uint64 { return uint64(d.spaces[id].number) << 
 func (d *Domain) index(id SpaceID) {
 	s := d.spaces[id].Space
 	d.ids[s] = id
-	if s.Regime == RegimeEL10 {
+	if s.Regime == RegimeEL10 && s.Input == InputIPA {
 		for len(d.byVMID) <= int(s.VMID) {
 			d.byVMID = append(d.byVMID, nil)
 		}
@@ -97,6 +101,7 @@ func (d *Domain) number() uint32 {
 		clear(d.gone)
 		d.gone[0] = 1
 		d.next = 1
+		d.epoch++
 		for i := range d.spaces {
 			d.spaces[i].number = d.next
 			d.next++
@@ -112,9 +117,11 @@ func (d *Domain) number() uint32 {
 
 func (d *Domain) retired(number uint64) bool { return d.gone[number>>6]>>(number&63)&1 != 0 }
 
-// InvalidateIPA removes the translation of ipa in a VMID from every TLB: TLBI
-// IPAS2E1IS with what it makes of combined entries.
+// InvalidateIPA removes the translation of ipa in a VMID from every TLB, and
+// every combined entry that may have come from it: TLBI IPAS2E1IS with the TLBI
+// VMALLE1IS that must follow it (__kvm_tlb_flush_vmid_ipa).
 func (d *Domain) InvalidateIPA(vmid uint16, ipa IPA) {
+	d.InvalidateStage1(vmid)
 	for _, id := range d.of(vmid) {
 		for _, t := range d.TLBs {
 			t.invalidateIPA(id, ipa)
@@ -124,6 +131,7 @@ func (d *Domain) InvalidateIPA(vmid uint16, ipa IPA) {
 
 // InvalidateVMID removes everything of a VMID from every TLB: TLBI VMALLS12E1IS.
 func (d *Domain) InvalidateVMID(vmid uint16) {
+	d.InvalidateStage1(vmid)
 	for _, id := range d.of(vmid) {
 		d.retire(id)
 	}
@@ -131,8 +139,13 @@ func (d *Domain) InvalidateVMID(vmid uint16) {
 
 // InvalidateAll removes everything from every TLB: TLBI ALLE1IS and ALLE2IS.
 func (d *Domain) InvalidateAll() {
-	for id := range d.spaces {
-		d.retire(SpaceID(id))
+	for group := range d.live {
+		d.retireGroup(group)
+	}
+	for id, s := range d.spaces {
+		if s.Input == InputIPA { // the others have entries only when live
+			d.retire(SpaceID(id))
+		}
 	}
 }
 
@@ -142,9 +155,11 @@ func (d *Domain) retire(id SpaceID) {
 	d.spaces[id].number = d.number()
 }
 
-// InvalidateIPA removes the translation of ipa in a VMID from this TLB alone:
-// TLBI IPAS2E1.
+// InvalidateIPA removes the translation of ipa in a VMID, and every combined
+// entry that may have come from it, from this TLB alone: TLBI IPAS2E1 with the
+// TLBI VMALLE1 that must follow it.
 func (t *TLB) InvalidateIPA(vmid uint16, ipa IPA) {
+	t.InvalidateStage1(vmid)
 	for _, id := range t.domain.of(vmid) {
 		t.invalidateIPA(id, ipa)
 	}
@@ -152,7 +167,10 @@ func (t *TLB) InvalidateIPA(vmid uint16, ipa IPA) {
 
 // InvalidateVMID removes everything of a VMID from this TLB alone: TLBI
 // VMALLS12E1.
-func (t *TLB) InvalidateVMID(vmid uint16) { t.invalidateSpaces(t.domain.of(vmid)) }
+func (t *TLB) InvalidateVMID(vmid uint16) {
+	t.InvalidateStage1(vmid)
+	t.invalidateSpaces(t.domain.of(vmid))
+}
 
 // Sync saves, restores or hashes the domain and its TLBs, of which there are as
 // many as when it was saved. m, restored before, is where frames are found.
@@ -163,12 +181,19 @@ func (d *Domain) Sync(c *sim.Codec, m *Memory) {
 		sim.Uint(c, &s.Regime)
 		c.U16(&s.VMID)
 		c.U16(&s.ASID)
+		sim.Uint(c, &s.Input)
 		c.U32(&s.number)
+	})
+	c.U64(&d.epoch)
+	sim.Slice(c, &d.live, func(c *sim.Codec, ids *[]SpaceID) {
+		sim.Slice(c, ids, func(c *sim.Codec, id *SpaceID) { sim.Uint(c, id) })
 	})
 	if c.Loading() {
 		d.reindex(c)
+		d.relive(c)
 	}
 	for _, t := range d.TLBs {
 		t.sync(c, m)
+		c.U64(&t.epoch)
 	}
 }

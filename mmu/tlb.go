@@ -24,6 +24,8 @@ type TLB struct {
 	l1Ways uint
 	walk   ways
 	spec   TLBSpec
+	epoch  uint64 // of removals here: see Generation
+	Trail  Trail  // of the last walk
 }
 
 // TLBStats counts what a core's translations found.
@@ -191,7 +193,12 @@ func moveToFront(word uint64, at uint) uint64 {
 func (t *TLB) fill(space SpaceID, ipa IPA, shift uint, out uint64, f *Frame) *Entry {
 	class := leafClass[shift]
 	page := uint64(ipa) >> shift
-	i := t.main.insert(t.domain, page, t.domain.tag(space)|uint64(class)<<tagClass|page, Entry{out, f})
+	i := t.main.victim(t.domain, page, t.domain.tag(space)>>tagSpace)
+	if old := t.main.tags[i]; !t.domain.retired(old >> tagSpace) {
+		t.epoch++
+	}
+	t.main.remove(i)
+	t.main.place(i, t.domain.tag(space)|uint64(class)<<tagClass|page, Entry{out, f})
 	t.promote(i, page)
 	return &t.main.entries[i]
 }

@@ -471,7 +471,7 @@ func TestSpacesAreApart(t *testing.T) {
 	d := NewDomain()
 	var tlb TLB
 	d.Add(&tlb, NeoverseN1)
-	all := []Space{{RegimeEL10, 1, 1}, {RegimeEL10, 1, 2}, {RegimeEL10, 2, 1}, {RegimeEL2, 0, 0}, {RegimeEL20, 0, 1}, {RegimeEL20, 0, 2}, {RegimeEL10, 0, 1}}
+	all := []Space{{RegimeEL10, 1, 1, InputIPA}, {RegimeEL10, 1, 2, InputIPA}, {RegimeEL10, 2, 1, InputIPA}, {RegimeEL2, 0, 0, InputIPA}, {RegimeEL20, 0, 1, InputIPA}, {RegimeEL20, 0, 2, InputIPA}, {RegimeEL10, 0, 1, InputIPA}}
 	m := NewMemory()
 	a := NewAllocator(m, 1<<18, 1<<36)
 	for i, sp := range all {

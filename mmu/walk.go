@@ -9,10 +9,11 @@ const (
 	FaultTranslation           // no valid descriptor, or an IPA beyond the table
 	FaultAccessFlag            // AF clear
 	FaultPermission            // S2AP or XN forbids the access
+	FaultAlignment             // an unaligned access to Device memory
 )
 
 func (k FaultKind) String() string {
-	return [...]string{"none", "address size", "translation", "access flag", "permission"}[k]
+	return [...]string{"none", "address size", "translation", "access flag", "permission", "alignment"}[k]
 }
 
 // Fault is a stage-2 fault: what HPFAR_EL2 and the ESR's fault status say.
@@ -29,8 +30,18 @@ func (e *Entry) Denied(ipa IPA) Fault { return Fault{ipa, FaultPermission, e.Lev
 // Walk translates an IPA that the TLB does not hold and fills the TLB. Only a
 // leaf without access flag is never cached. The access is not checked.
 func (t *TLB) Walk(m *Memory, s *Stage2, space SpaceID, ipa IPA) (*Entry, Fault) {
+	t.Trail.N = 0
+	d, level, fault := t.walkLeaf(m, s, space, ipa)
+	if fault.Kind != FaultNone {
+		return nil, fault
+	}
+	return t.fillLeaf(m, s, space, ipa, d, level), fault
+}
+
+// walkLeaf finds the leaf descriptor that maps an IPA, and its level.
+func (t *TLB) walkLeaf(m *Memory, s *Stage2, space SpaceID, ipa IPA) (Desc, int8, Fault) {
 	if ipa>>s.IPABits != 0 {
-		return nil, Fault{ipa, FaultTranslation, 0} // AArch64.IPAIsOutOfRange
+		return 0, 0, Fault{ipa, FaultTranslation, 0} // AArch64.IPAIsOutOfRange
 	}
 	t.allocate()
 	table, level, frame := t.deepestTable(s, space, ipa)
@@ -40,18 +51,18 @@ func (t *TLB) Walk(m *Memory, s *Stage2, space SpaceID, ipa IPA) (*Entry, Fault)
 		kind := s.Kind(d, level)
 		switch {
 		case kind == DescInvalid:
-			return nil, Fault{ipa, FaultTranslation, level}
+			return 0, 0, Fault{ipa, FaultTranslation, level}
 		case d.OA(0)>>s.OutBits != 0:
-			return nil, Fault{ipa, FaultAddressSize, level}
+			return 0, 0, Fault{ipa, FaultAddressSize, level}
 		case kind == DescIsTable:
 			table = d.OA(s.Granule.Shift())
 			frame = t.cacheTable(m, s, space, ipa, level, table)
 			continue
 		}
 		if d&FieldAF.Mask() == 0 {
-			return nil, Fault{ipa, FaultAccessFlag, level}
+			return 0, 0, Fault{ipa, FaultAccessFlag, level}
 		}
-		return t.fillLeaf(m, s, space, ipa, d, level), Fault{}
+		return d, level, Fault{}
 	}
 }
 
@@ -80,6 +91,10 @@ func (t *TLB) fillLeaf(m *Memory, s *Stage2, space SpaceID, ipa IPA, d Desc, lev
 // readDescriptor reads a descriptor; frame is its table's frame if known.
 func (t *TLB) readDescriptor(m *Memory, frame *Frame, at PA) uint64 {
 	t.Stats.Loads++
+	if t.Trail.N < maxTrail {
+		t.Trail.At[t.Trail.N] = at
+		t.Trail.N++
+	}
 	if frame != nil {
 		return m.word(frame, wordOf(at))
 	}
