@@ -320,3 +320,41 @@ func TestKernels(t *testing.T) {
 		t.Error("an unknown hazard is accepted")
 	}
 }
+
+// What the interrupt controller refuses: a first KVM_RUN before its addresses
+// and INIT, and new vCPUs after INIT, whatever their id's other faults.
+func TestVGICGates(t *testing.T) {
+	vm := testHost(t, "7.2", mmu.Granule4K).CreateVM()
+	v, _ := vm.CreateVCPU(0)
+	run := func(want Errno) {
+		t.Helper()
+		if v.RunNow() == RunExit != (want != OK) || want != OK && (v.Run.Ret != -1 || v.Run.Errno != want) {
+			t.Errorf("KVM_RUN: %d %v, want %v", v.Run.Ret, v.Run.Errno, want)
+		}
+	}
+	set := func(d Device, group uint32, attr, val uint64) {
+		t.Helper()
+		if e := d.SetAttr(group, attr, 8, val); e != OK {
+			t.Fatalf("group %d attr %d: %v", group, attr, e)
+		}
+	}
+	gic, e := vm.CreateDevice(DeviceVGICv3)
+	if e != OK {
+		t.Fatal(e)
+	}
+	run(ENXIO)
+	set(gic, GroupAddr, AddrDist, 0x8000000)
+	run(ENXIO)
+	set(gic, GroupAddr, AddrRedist, 0x80a0000)
+	run(EBUSY)
+	if _, e := vm.CreateVCPU(0); e != EEXIST {
+		t.Errorf("an id in use: %v", e)
+	}
+	set(gic, GroupCtrl, CtrlInit, 0)
+	for id, want := range map[uint64]Errno{0: EBUSY, 1: EBUSY, 512: EINVAL} {
+		if _, e := vm.CreateVCPU(id); e != want {
+			t.Errorf("vCPU %d after INIT: %v, want %v", id, e, want)
+		}
+	}
+	run(OK) // it has nothing to do
+}

@@ -270,9 +270,10 @@ func (t *Thread) ioAbort() {
 	}
 	v.Stats.MMIOExits++
 	v.Run.ExitReason = ExitMMIO
-	v.Run.MMIO = MMIOExit{Addr: p.ipa, Len: p.size, Write: write}
-	if write {
-		v.Run.MMIO.Data = value
+	m := &v.Run.MMIO
+	*m = MMIOExit{Addr: p.ipa, Len: p.size, Write: write, Data: m.Data}
+	if write { // only the bytes of the access: the others are as the last exit left them
+		m.Data = m.Data&^sizeMask(p.size) | value
 	}
 	v.Cursor.mmio = true
 	t.Block.Delay(t.Host.Profile.MMIOUser)

@@ -192,7 +192,7 @@ func TestMMIO(t *testing.T) {
 		t.Error(d)
 	}
 	r.run(0)
-	if d := cmp.Diff(MMIOExit{Addr: 0x5000, Len: 4}, v.Run.MMIO); d != "" {
+	if d := cmp.Diff(MMIOExit{Addr: 0x5000, Data: 0x2345, Len: 4}, v.Run.MMIO); d != "" {
 		t.Error(d)
 	}
 	v.Run.MMIO.Data = 0x1_0000_0041 // only the low four bytes count

@@ -79,21 +79,26 @@ func (vm *VM) Destroy() {
 }
 
 // CreateVCPU is KVM_CREATE_VCPU, with the thread of the VMM that runs the vCPU:
-// on core Index modulo their number. EINVAL for an id that is too large, EEXIST
-// for one in use, ENOMEM when its ring finds no memory.
+// on core Index modulo their number. In this order: EINVAL for an id that is too
+// large, EBUSY when the GICv3 is initialised, ENOMEM when the ring finds no
+// memory, EEXIST for an id in use.
 func (vm *VM) CreateVCPU(id uint64) (*VCPU, Errno) {
-	if id >= MaxVCPUs {
+	switch {
+	case id >= MaxVCPUs:
 		return nil, EINVAL
-	}
-	for _, v := range vm.VCPUs {
-		if uint64(v.ID) == id {
-			return nil, EEXIST
-		}
+	case vm.vgicInitialised(): // kvm_arch_vcpu_precreate
+		return nil, EBUSY
 	}
 	h := vm.Host
 	ring, ok := h.newRing(vm.RingSize)
 	if !ok {
 		return nil, ENOMEM
+	}
+	for _, v := range vm.VCPUs {
+		if uint64(v.ID) == id {
+			h.freeRing(&ring)
+			return nil, EEXIST
+		}
 	}
 	v := &VCPU{VM: vm, ID: uint32(id), Index: len(vm.VCPUs), Ring: ring}
 	v.initRun(h.NewThread(h.Machine.Cores[v.Index%len(h.Machine.Cores)], "vcpu"))

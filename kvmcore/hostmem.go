@@ -80,14 +80,17 @@ type mapping struct {
 	tail      unitTable // pages behind the last whole block of a THP mapping
 }
 
-// unitTable maps a unit's index to its state, sparsely: two levels, the lower
-// one made when touched.
+// unitTable maps the index of a touched unit to its state: open addressing with
+// linear probing, so that a table is as large as what it holds.
 type unitTable struct {
-	dirs []*[unitsPerDir]unitState
-	made []uint32 // the directories that exist, in order of their making
+	slots []unitSlot // a power of two of them
+	used  int
 }
 
-const unitsPerDir = 512
+type unitSlot struct {
+	key   uint64 // index + 1, 0 = free
+	state unitState
+}
 
 // unitState is 0 (never touched), unitZero, or PFN<<1 | 1.
 type unitState uint64
@@ -250,28 +253,43 @@ type unit struct {
 
 func (u unit) pa(hva mmu.HVA) mmu.PA { return u.state().pfn().PA() + mmu.PA(hva-u.start) }
 
-func (u unit) state() unitState {
-	if d := u.index / unitsPerDir; d < uint64(len(u.table.dirs)) && u.table.dirs[d] != nil {
-		return u.table.dirs[d][u.index%unitsPerDir]
+func (u unit) state() unitState { return u.table.get(u.index) }
+func (u unit) set(s unitState)  { u.table.set(u.index, s) }
+
+func (t *unitTable) get(i uint64) unitState {
+	if len(t.slots) == 0 {
+		return 0
 	}
-	return 0
+	return t.find(i).state // of a free slot: 0, never touched
 }
 
-// set stores the unit's state.
-func (u unit) set(s unitState) {
-	u.table.dir(u.index / unitsPerDir)[u.index%unitsPerDir] = s
+func (t *unitTable) set(i uint64, s unitState) {
+	if t.used >= len(t.slots)/4*3 {
+		old := t.slots
+		*t = unitTable{slots: make([]unitSlot, max(2*len(old), 16))}
+		for _, o := range old {
+			if o.key != 0 {
+				t.set(o.key-1, o.state)
+			}
+		}
+	}
+	slot := t.find(i)
+	if slot.key == 0 {
+		slot.key = i + 1
+		t.used++
+	}
+	slot.state = s
 }
 
-// dir returns directory d, making it if need be.
-func (t *unitTable) dir(d uint64) *[unitsPerDir]unitState {
-	for uint64(len(t.dirs)) <= d {
-		t.dirs = append(t.dirs, nil)
+// find returns the slot of unit i, or the free one where it belongs.
+func (t *unitTable) find(i uint64) *unitSlot {
+	mask := uint64(len(t.slots) - 1)
+	at := i * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing, Knuth 6.4
+	for ; ; at++ {
+		if s := &t.slots[at&mask]; s.key == i+1 || s.key == 0 {
+			return s
+		}
 	}
-	if t.dirs[d] == nil {
-		t.dirs[d] = new([unitsPerDir]unitState)
-		t.made = append(t.made, uint32(d))
-	}
-	return t.dirs[d]
 }
 
 // piece returns the unit that holds hva and how many of n bytes lie in it,

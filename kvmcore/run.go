@@ -31,8 +31,9 @@ type KVMRun struct {
 	Errno         Errno
 }
 
-// MMIOExit is kvm_run.mmio: an access that userspace has to emulate. For a read
-// userspace stores Data before the next KVM_RUN, which completes it.
+// MMIOExit is kvm_run.mmio: an access that userspace has to emulate. Data holds
+// what is stored in its low Len bytes. For a read userspace stores Data before
+// the next KVM_RUN, which completes it; it finds there what the exit before left.
 type MMIOExit struct {
 	Addr  mmu.IPA
 	Data  uint64
@@ -162,6 +163,12 @@ func (t *Thread) stepRun(f *frame) {
 
 // enterRun is what KVM_RUN does before its loop, in its order.
 func (t *Thread) enterRun(v *VCPU) uint8 {
+	if !v.ran { // kvm_arch_vcpu_run_pid_change
+		if e := t.vm.vgic.mapResources(); e != OK {
+			return t.run.toUser(-1, e)
+		}
+		v.ran = true
+	}
 	if v.Run.ExitReason == ExitMMIO && v.Cursor.mmio { // kvm_handle_mmio_return
 		v.Cursor.mmio = false
 		v.Cursor.complete(v.Run.MMIO.Write, v.Run.MMIO.Data&sizeMask(v.Run.MMIO.Len))

@@ -105,6 +105,7 @@ func (v *VCPU) sync(c *sim.Codec) {
 	c.U32(&v.Requests)
 	v.PVTime.Sync(c)
 	v.Cursor.Sync(c)
+	c.Bool(&v.ran)
 	v.Stats.Sync(c)
 }
 
@@ -159,26 +160,28 @@ func (h *HostMemory) Sync(c *sim.Codec) {
 			return
 		}
 		m.unit = h.unitShift(m.backing)
-		m.units.sync(c, m.size>>m.unit)
-		m.tail.sync(c, 1<<m.unit>>h.page.Shift())
+		m.units.sync(c)
+		m.tail.sync(c)
 	})
 }
 
-// sync codes the directories that were touched, of a table of so many units.
-func (t *unitTable) sync(c *sim.Codec, units uint64) {
-	made := t.made
-	if c.Loading() {
+// sync codes the table as it lies in memory, so that a restored one grows alike.
+func (t *unitTable) sync(c *sim.Codec) {
+	sim.Slice(c, &t.slots, func(c *sim.Codec, s *unitSlot) {
+		c.U64(&s.key)
+		sim.Uint(c, &s.state)
+	})
+	if !c.Loading() {
+		return
+	}
+	t.used = 0
+	for _, s := range t.slots {
+		if s.key != 0 {
+			t.used++
+		}
+	}
+	if n := len(t.slots); n&(n-1) != 0 || n > 0 && t.used > n/4*3 {
+		c.Fail(fmt.Errorf("kvmcore: %d host pages in a table of %d", t.used, n))
 		*t = unitTable{}
 	}
-	sim.Slice(c, &made, func(c *sim.Codec, d *uint32) {
-		c.U32(d)
-		if uint64(*d) > units/unitsPerDir {
-			c.Fail(fmt.Errorf("kvmcore: a mapping of %d units has no directory %d", units, *d))
-			return
-		}
-		dir := t.dir(uint64(*d))
-		for i := range dir {
-			sim.Uint(c, &dir[i])
-		}
-	})
 }

@@ -81,7 +81,7 @@ func (s *site) round(t *testing.T) {
 		if v.Thread.VCPU == nil {
 			v.Enter()
 		}
-		for limit := v.Thread.Core.Now + 9001; v.Continue(limit) == kvmcore.RunFault; {
+		for limit := v.Thread.Core.Now + 40001; v.Continue(limit) == kvmcore.RunFault; {
 		}
 		if s.step%9 != 8 {
 			continue

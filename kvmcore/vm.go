@@ -102,6 +102,7 @@ type VCPU struct {
 	Requests uint32 // KVM_REQ_* bits
 	PVTime   PVTime // stolen-time page
 	Cursor   GuestCursor
+	ran      bool // it has entered KVM_RUN before: vcpu_has_run_once
 
 	Stats VCPUStats
 }

@@ -377,8 +377,8 @@ func (o *run) replay(w *world) {
 	w.compare("mmio.addr", hex(o.MMIO.Addr), hex(m.Addr))
 	w.compare("mmio.len", o.MMIO.Len, m.Len)
 	w.compare("mmio.write", o.MMIO.Write, m.Write)
-	if m.Write {
-		w.compare("mmio.data", hex(o.MMIO.Data), hex(m.Data))
+	if m.Write && m.Len <= 8 {
+		w.compare("mmio.data", hex(o.MMIO.Data), hex(m.Data<<(64-8*m.Len)>>(64-8*m.Len)))
 	}
 }
 
