@@ -220,7 +220,9 @@ func (s *Stream) next(a *kvmcore.GuestAccess) bool {
 		}
 		return s.each(a, op.Count, kind, op.Base+mmu.IPA((s.x>>33)%op.Pages*page), value)
 	case WritePair:
-		return s.once(a, access(kvmcore.GuestStore, op.Base, 16, 1))
+		// A 16-byte access stores one value twice. The store of the second word that
+		// follows finds its page writable: nothing comes between.
+		return s.pair(a, 1, access(kvmcore.GuestStore, op.Base, 16, 1), access(kvmcore.GuestStore, op.Base+8, 8, 2))
 	case Loop:
 		s.jump(op)
 		return false

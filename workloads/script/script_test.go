@@ -59,7 +59,7 @@ func TestOperations(t *testing.T) {
 		{"readwrite_seq", []Op{{Kind: ReadWriteSeq, Base: b, Stride: 4096, Count: 2}},
 			"load 0x40000000/8 0x0|store+ 0x40000000/8 0x1|load 0x40001000/8 0x0|store+ 0x40001000/8 0x1"},
 		{"write64, write32, write_pair", []Op{{Kind: Write64, Base: b, Val: 5}, {Kind: Write32, Base: b, Val: 6}, {Kind: WritePair, Base: b + 0xff8}},
-			"store 0x40000000/8 0x5|store 0x40000000/4 0x6|store 0x40000ff8/16 0x1"},
+			"store 0x40000000/8 0x5|store 0x40000000/4 0x6|store 0x40000ff8/16 0x1|store 0x40001000/8 0x2"},
 		{"write_list", []Op{{Kind: WriteList, Base: b, List: []uint64{7, 2}}},
 			"store 0x40007000/8 0x7|store 0x40002000/8 0x2"},
 		{"empty operations", []Op{{Kind: WriteSeq, Base: b}, {Kind: WriteList, Base: b}, {Kind: WriteLCG, Base: b, Pages: 3}, {Kind: MMIOExit, Val: 9}},
