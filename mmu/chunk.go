@@ -2,14 +2,15 @@ package mmu
 
 // How a PFN finds its frame: a region of 16 GiB points to chunks of 2 MiB; a
 // chunk lists its first frames by key and indexes all 512 when there are more.
-// 2^19 chunks with one frame each, 1 TiB touched as sparsely as huge pages
-// allow, cost 128 bytes each.
+// Frames are numbered in the order in which they were first touched, so that
+// those of a working set lie together. 2^19 chunks with one frame each, 1 TiB
+// touched as sparsely as huge pages allow, cost 128 bytes each.
 
 const (
 	chunkShift  = 9 // frames in a chunk
 	chunkFrames = 1 << chunkShift
 	regionShift = 13 // chunks in a region
-	slabFrames  = 1024
+	slabFrames  = 4096
 	fewFrames   = 7 // so that a chunk is one cache line
 
 	recentFrames = 512
@@ -53,11 +54,12 @@ func (m *Memory) find(pfn PFN) *Frame {
 	if c == nil {
 		return nil
 	}
-	f := m.frameOf(c, uint16(pfn&(chunkFrames-1)))
-	if f != nil {
-		r.pfn, r.f = pfn, f
+	n, ok := c.number(uint16(pfn & (chunkFrames - 1)))
+	if !ok {
+		return nil
 	}
-	return f
+	r.pfn, r.f = pfn, m.frameAt(n)
+	return r.f
 }
 
 func (m *Memory) makeFrame(pfn PFN) *Frame {
@@ -71,8 +73,8 @@ func (m *Memory) makeFrame(pfn PFN) *Frame {
 func (m *Memory) frameOnce(pfn PFN) *Frame {
 	c := m.chunk(pfn)
 	key := uint16(pfn & (chunkFrames - 1))
-	if f := m.frameOf(c, key); f != nil {
-		return f
+	if n, ok := c.number(key); ok {
+		return m.frameAt(n)
 	}
 	return m.newFrame(c, key)
 }
@@ -104,30 +106,36 @@ func (m *Memory) chunk(pfn PFN) *chunk {
 	return c
 }
 
-func (m *Memory) frameOf(c *chunk, key uint16) *Frame {
+// number returns the number of a key's frame.
+func (c *chunk) number(key uint16) (uint32, bool) {
 	if c.all != nil {
-		if i := c.all[key]; i != 0 {
-			return m.frameAt(i - 1)
-		}
-		return nil
+		n := c.all[key&(chunkFrames-1)]
+		return n - 1, n != 0
 	}
 	for i := range c.n {
 		if c.keys[i] == key {
-			return m.frameAt(c.frames[i])
+			return c.frames[i], true
 		}
 	}
-	return nil
+	return 0, false
 }
 
-func (m *Memory) frameAt(i uint32) *Frame {
-	return &m.slabs[i/slabFrames][i%slabFrames]
+func (m *Memory) frameAt(n uint32) *Frame { return &m.slabs[n/slabFrames][n%slabFrames] }
+
+func (m *Memory) restAt(n uint32) *rest { return &m.rests[n/slabFrames][n%slabFrames] }
+
+// rest returns the rest of a frame that exists.
+func (m *Memory) rest(pfn PFN) *rest {
+	n, _ := m.findChunk(pfn).number(uint16(pfn & (chunkFrames - 1)))
+	return m.restAt(n)
 }
 
 func (m *Memory) newFrame(c *chunk, key uint16) *Frame {
-	i := m.frames
+	n := m.frames
 	m.frames++
-	if i%slabFrames == 0 {
+	if n%slabFrames == 0 {
 		m.slabs = append(m.slabs, new([slabFrames]Frame))
+		m.rests = append(m.rests, new([slabFrames]rest))
 	}
 	if c.all == nil && c.n == fewFrames {
 		c.all = new([chunkFrames]uint32)
@@ -136,24 +144,25 @@ func (m *Memory) newFrame(c *chunk, key uint16) *Frame {
 		}
 	}
 	if c.all != nil {
-		c.all[key] = i + 1
+		c.all[key] = n + 1
 	} else {
-		c.keys[c.n], c.frames[c.n] = key, i
+		c.keys[c.n], c.frames[c.n] = key, n
 		c.n++
 	}
-	f := m.frameAt(i)
+	f := m.frameAt(n)
+	*f = zeroFrame
 	if c.watched {
-		f.watch(c.tag + uint64(key))
+		m.watch(f, m.restAt(n), c.tag+uint64(key))
 	}
 	return f
 }
 
-// eachFrame calls do for the frames of a chunk in order of their PFNs.
-func (m *Memory) eachFrame(c *chunk, do func(key uint16, f *Frame)) {
+// eachFrame calls do with the numbers of a chunk's frames in order of their PFNs.
+func (m *Memory) eachFrame(c *chunk, do func(key uint16, n uint32)) {
 	if c.all != nil {
-		for key, i := range c.all {
-			if i != 0 {
-				do(uint16(key), m.frameAt(i-1))
+		for key, n := range c.all {
+			if n != 0 {
+				do(uint16(key), n-1)
 			}
 		}
 		return
@@ -167,7 +176,7 @@ func (m *Memory) eachFrame(c *chunk, do func(key uint16, f *Frame)) {
 		order[j] = i
 	}
 	for _, i := range order[:c.n] {
-		do(c.keys[i], m.frameAt(c.frames[i]))
+		do(c.keys[i], c.frames[i])
 	}
 }
 

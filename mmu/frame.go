@@ -5,130 +5,169 @@ import (
 	"math/bits"
 )
 
-// Frame is the contents of 4 KiB and what is known of their writers: exactly
-// one cache line of the host. The contents are a base, most cheaply described,
-// and a few words that differ from it; a frame with more differences gets a
-// version, a block of 4 KiB.
+// Frame is what a store must know of 4 KiB of memory: 16 bytes, so that the
+// frames of a gigabyte stay in the host's caches. The contents are a base, most
+// cheaply described, and a few words that differ from it; the first of them is
+// here, the others and the base in the frame's rest. A frame with more
+// differences gets a version, a block of 4 KiB.
 type Frame struct {
-	value  [patches]uint64
-	base   uint64 // filled: the word; seeded: the seed; otherwise the version's number
-	tag    uint64 // watchedBit, and the tag given to Watch
-	epoch  uint32 // of the last write that could enter the journal
-	index  [patches]uint16
+	value  uint64 // of word index; with a version its number
+	index  uint16 // the first word that differs from the base, noWord if none does
+	epoch  uint16 // of the last write that could enter the journal
 	writer Writer
-	kind   frameKind
-	n      uint8 // patches in use
+	kind   frameKind // and flagWatched
+	n      uint8     // words that differ from the base
+}
+
+// rest is what stores seldom need of a frame.
+type rest struct {
+	tag   uint64
+	base  uint64 // filled: the word; seeded: the seed
+	value [patches - 1]uint64
+	index [patches - 1]uint16
 }
 
 type frameKind uint8
 
 const (
-	filled        frameKind = iota // every word is base
+	zeroed        frameKind = iota // every word is 0
+	filled                         // every word is base
 	seeded                         // word w is seededWord(base, w)
-	ownVersion                     // version number base, which nobody else uses
-	sharedVersion                  // version number base, to be copied before a write
+	ownVersion                     // a version that nobody else uses
+	sharedVersion                  // a version to be copied before a write
+
+	flagWatched frameKind = 1 << 7
+	kindMask    frameKind = flagWatched - 1
 )
 
 const (
-	patches    = 4
+	patches    = 4 // most words that differ from the base
 	frameWords = FrameSize / 8
-	watchedBit = 1 << 63
+	noWord     = 0xffff
 )
 
-var zeroFrame Frame // what a frame that does not exist reads as
+// zeroFrame is what a frame that does not exist reads as.
+var zeroFrame = Frame{index: noWord}
 
-func (f *Frame) watch(tag uint64) {
-	if tag |= watchedBit; f.tag != tag {
-		f.tag, f.epoch = tag, 0
-	}
-}
+func (f *Frame) is() frameKind { return f.kind & kindMask }
 
 // word returns word w of a frame.
-func (m *Memory) word(f *Frame, w uint16) uint64 {
-	if f.kind >= ownVersion {
-		return m.versions.at(f.base)[w&(frameWords-1)]
+func (m *Memory) word(f *Frame, pfn PFN, w uint16) uint64 {
+	kind := f.is()
+	switch {
+	case kind >= ownVersion:
+		return m.versions.at(f.value)[w&(frameWords-1)]
+	case f.index == w:
+		return f.value
+	case kind == zeroed && f.n <= 1:
+		return 0
 	}
-	for i := uint8(0); i < f.n; i++ {
-		if f.index[i&(patches-1)] == w {
-			return f.value[i&(patches-1)]
+	r := m.rest(pfn)
+	for i := range int(f.n) - 1 {
+		if r.index[i&3] == w {
+			return r.value[i&3]
 		}
 	}
-	if f.kind == filled {
-		return f.base
+	switch kind {
+	case filled:
+		return r.base
+	case seeded:
+		return seededWord(r.base, w)
 	}
-	return seededWord(f.base, w)
+	return 0
 }
 
 // setWord changes word w of a frame.
-func (m *Memory) setWord(f *Frame, w uint16, v uint64) {
-	if f.kind == ownVersion {
-		m.versions.at(f.base)[w&(frameWords-1)] = v
+func (m *Memory) setWord(f *Frame, pfn PFN, w uint16, v uint64) {
+	kind := f.is()
+	switch {
+	case f.index == w:
+		f.value = v
+		return
+	case kind == ownVersion:
+		m.versions.at(f.value)[w&(frameWords-1)] = v
+		return
+	case kind == sharedVersion || f.n == patches && !m.patched(f, pfn, w):
+		m.own(f, pfn)[w&(frameWords-1)] = v
+		return
+	case f.n == 0:
+		f.index, f.value, f.n = w, v, 1
 		return
 	}
-	if f.kind == sharedVersion {
-		m.own(f)[w&(frameWords-1)] = v
-		return
+	r := m.rest(pfn)
+	i := 0
+	for i < int(f.n)-1 && r.index[i] != w {
+		i++
 	}
-	n := f.n
-	for i := uint8(0); i < n; i++ {
-		if f.index[i&(patches-1)] == w {
-			f.value[i&(patches-1)] = v
-			return
+	if i == int(f.n)-1 {
+		f.n++
+	}
+	r.index[i], r.value[i] = w, v
+}
+
+// patched reports whether word w is one of a full frame's patches in its rest.
+func (m *Memory) patched(f *Frame, pfn PFN, w uint16) bool {
+	r := m.rest(pfn)
+	for _, have := range r.index[:f.n-1] {
+		if have == w {
+			return true
 		}
 	}
-	if n < patches {
-		f.index[n], f.value[n], f.n = w, v, n+1
-		return
-	}
-	m.own(f)[w&(frameWords-1)] = v
+	return false
 }
 
 // own gives the frame a version of its own and returns it.
-func (m *Memory) own(f *Frame) *block {
-	switch f.kind {
+func (m *Memory) own(f *Frame, pfn PFN) *block {
+	switch f.is() {
 	case ownVersion:
 	case sharedVersion:
-		if m.versions.refs[f.base] > 1 {
+		if m.versions.refs[f.value] > 1 {
 			n := m.versions.alloc()
-			*m.versions.at(n) = *m.versions.at(f.base)
-			m.versions.release(f.base)
-			f.base = n
+			*m.versions.at(n) = *m.versions.at(f.value)
+			m.versions.release(f.value)
+			f.value = n
 		}
 	default:
 		n := m.versions.alloc()
 		b := m.versions.at(n)
 		for w := range b {
-			if f.kind == filled {
-				b[w] = f.base
-			} else {
-				b[w] = seededWord(f.base, uint16(w))
-			}
+			b[w] = m.word(f, pfn, uint16(w))
 		}
-		for i := range f.n {
-			b[f.index[i]] = f.value[i]
-		}
-		f.base, f.n = n, 0
+		f.value, f.index, f.n = n, noWord, 0
 	}
-	f.kind = ownVersion
-	return m.versions.at(f.base)
+	f.kind = ownVersion | f.kind&flagWatched
+	return m.versions.at(f.value)
 }
 
-// rebase drops the contents of a frame and gives it others.
-func (m *Memory) rebase(f *Frame, kind frameKind, base uint64) {
-	if f.kind >= ownVersion {
-		m.versions.release(f.base)
+// rebase drops the contents of a frame and gives it a base without differences.
+func (m *Memory) rebase(f *Frame, pfn PFN, kind frameKind, base uint64) {
+	m.drop(f)
+	if kind == filled && base == 0 {
+		kind = zeroed
 	}
-	f.kind, f.base, f.n = kind, base, 0
+	if kind != zeroed {
+		m.rest(pfn).base = base
+	}
+	f.kind |= kind
+}
+
+// drop empties a frame and gives back its version.
+func (m *Memory) drop(f *Frame) {
+	if f.is() >= ownVersion {
+		m.versions.release(f.value)
+	}
+	f.kind &= flagWatched
+	f.value, f.index, f.n = 0, noWord, 0
 }
 
 // readFrame copies the bytes from off on to p; f may be nil.
-func (m *Memory) readFrame(f *Frame, off int, p []byte) {
+func (m *Memory) readFrame(f *Frame, pfn PFN, off int, p []byte) {
 	if f == nil {
 		clear(p)
 		return
 	}
 	for len(p) > 0 {
-		v := m.word(f, uint16(off>>3)) >> (off & 7 * 8)
+		v := m.word(f, pfn, uint16(off>>3)) >> (off & 7 * 8)
 		n := min(8-off&7, len(p))
 		if n == 8 {
 			binary.LittleEndian.PutUint64(p, v)
@@ -142,13 +181,13 @@ func (m *Memory) readFrame(f *Frame, off int, p []byte) {
 }
 
 // writeFrame copies p to the bytes from off on.
-func (m *Memory) writeFrame(f *Frame, off int, p []byte) {
-	if len(p) == FrameSize && f.kind < ownVersion {
-		m.rebase(f, filled, binary.LittleEndian.Uint64(p)) // few words may differ from the first
+func (m *Memory) writeFrame(f *Frame, pfn PFN, off int, p []byte) {
+	if len(p) == FrameSize && f.is() < ownVersion {
+		m.rebase(f, pfn, filled, binary.LittleEndian.Uint64(p)) // few words may differ from the first
 	}
 	for len(p) > 0 {
 		w, n := uint16(off>>3), min(8-off&7, len(p))
-		old := m.word(f, w)
+		old := m.word(f, pfn, w)
 		v := old
 		if n == 8 {
 			v = binary.LittleEndian.Uint64(p)
@@ -159,48 +198,56 @@ func (m *Memory) writeFrame(f *Frame, off int, p []byte) {
 			}
 		}
 		if v != old {
-			m.setWord(f, w, v)
+			m.setWord(f, pfn, w, v)
 		}
 		p, off = p[n:], off+n
 	}
 }
 
 // fillPart sets n bytes from off on to the byte that word repeats.
-func (m *Memory) fillPart(f *Frame, off, n, word uint64) {
+func (m *Memory) fillPart(f *Frame, pfn PFN, off, n, word uint64) {
 	for n > 0 {
 		k := min(8-off&7, n)
 		mask := sizeMask(uint8(k)) << (off & 7 * 8)
 		w := uint16(off >> 3)
-		if old := m.word(f, w); old&mask != word&mask {
-			m.setWord(f, w, old&^mask|word&mask)
+		if old := m.word(f, pfn, w); old&mask != word&mask {
+			m.setWord(f, pfn, w, old&^mask|word&mask)
 		}
 		off, n = off+k, n-k
 	}
 }
 
-func equalFrames(m *Memory, f *Frame, o *Memory, g *Frame) bool {
-	if f.kind >= ownVersion && g.kind >= ownVersion {
-		if m.versions == o.versions && f.base == g.base {
-			return true
-		}
-		return *m.versions.at(f.base) == *o.versions.at(g.base)
-	}
-	if f.kind == g.kind && f.base == g.base { // the same base: only patches can differ
-		for i := range f.n {
-			if o.word(g, f.index[i]) != f.value[i] {
-				return false
-			}
-		}
-		for i := range g.n {
-			if m.word(f, g.index[i]) != g.value[i] {
-				return false
-			}
-		}
-		return true
+// equalFrames compares the bytes of two frames.
+func equalFrames(m *Memory, f *Frame, a PFN, o *Memory, g *Frame, b PFN) bool {
+	switch {
+	case f.is() >= ownVersion && g.is() >= ownVersion:
+		return m.versions == o.versions && f.value == g.value || *m.versions.at(f.value) == *o.versions.at(g.value)
+	case f.is() == zeroed && g.is() == zeroed:
+		return o.holdsPatches(g, b, m, f, a) && m.holdsPatches(f, a, o, g, b)
 	}
 	for w := range uint16(frameWords) {
-		if m.word(f, w) != o.word(g, w) {
+		if m.word(f, a, w) != o.word(g, b, w) {
 			return false
+		}
+	}
+	return true
+}
+
+// holdsPatches reports whether a frame has the same words as another where that
+// one differs from its base.
+func (m *Memory) holdsPatches(f *Frame, pfn PFN, o *Memory, g *Frame, b PFN) bool {
+	if g.n == 0 {
+		return true
+	}
+	if m.word(f, pfn, g.index) != g.value {
+		return false
+	}
+	if g.n > 1 {
+		r := o.rest(b)
+		for i, w := range r.index[:g.n-1] {
+			if m.word(f, pfn, w) != r.value[i] {
+				return false
+			}
 		}
 	}
 	return true
@@ -260,13 +307,11 @@ func (m *Memory) join(from *Memory) {
 	}
 	m.versions = from.versions
 	for i := range m.frames {
-		f := m.frameAt(i)
-		if f.kind < ownVersion {
-			continue
+		if f := m.frameAt(i); f.is() >= ownVersion {
+			n := m.versions.alloc()
+			*m.versions.at(n) = *old.at(f.value)
+			old.release(f.value)
+			f.value, f.kind = n, ownVersion|f.kind&flagWatched
 		}
-		n := m.versions.alloc()
-		*m.versions.at(n) = *old.at(f.base)
-		old.release(f.base)
-		f.base, f.kind = n, ownVersion
 	}
 }

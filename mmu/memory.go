@@ -5,7 +5,7 @@ import "encoding/binary"
 // Memory is the physical memory of one machine: 2^48 bytes of which only the
 // frames that somebody touched exist.
 //
-//	PFN ─► region (16 GiB) ─► chunk (2 MiB) ─► Frame (one cache line)
+//	PFN ─► region (16 GiB) ─► chunk (2 MiB) ─► Frame (16 bytes) and its rest:
 //	                                             base + up to 4 changed words
 //	                                             or a whole version of 4 KiB,
 //	                                             shared copy-on-write
@@ -18,12 +18,14 @@ import "encoding/binary"
 // This is the only write hook and costs one comparison per store.
 type Memory struct {
 	recent   [recentFrames]recentFrame
-	epoch    uint32 // of the journal; never 0
+	epoch    uint16 // of the journal; never 0
 	versions *versions
 	regions  []*region
 	slabs    []*[slabFrames]Frame
+	rests    []*[slabFrames]rest
 	frames   uint32 // frames made so far
 	journal  []JournalEntry
+	tagged   int // entries of the journal that have their tags
 }
 
 // JournalEntry is a watched frame that was written in this epoch.
@@ -64,10 +66,10 @@ func (m *Memory) Load(pa PA, size uint8) uint64 {
 			return 0
 		}
 	}
-	if f.kind >= ownVersion {
-		return m.versions.at(f.base)[wordOf(pa)&(frameWords-1)] >> (off * 8) & sizeMask(size)
+	if f.is() >= ownVersion {
+		return m.versions.at(f.value)[wordOf(pa)] >> (off * 8) & sizeMask(size)
 	}
-	return m.word(f, wordOf(pa)) >> (off * 8) & sizeMask(size)
+	return m.word(f, pfn, wordOf(pa)) >> (off * 8) & sizeMask(size)
 }
 
 // Store writes the low size bytes (1, 2, 4 or 8) of v at any address.
@@ -90,7 +92,7 @@ func (m *Memory) Store(pa PA, size uint8, v uint64, by Writer) {
 // LoadIn is Load where the caller holds pa's frame, as a TLB entry does. The
 // bytes lie in one aligned 8-byte word.
 func (m *Memory) LoadIn(f *Frame, pa PA, size uint8) uint64 {
-	return m.word(f, wordOf(pa)) >> (uint64(pa) & 7 * 8) & sizeMask(size)
+	return m.word(f, pa.PFN(), wordOf(pa)) >> (uint64(pa) & 7 * 8) & sizeMask(size)
 }
 
 // StoreIn is Store where the caller holds pa's frame, as a TLB entry does. The
@@ -101,16 +103,15 @@ func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
 	}
 	f.writer = by
 	w := wordOf(pa)
-	if size == 8 {
-		if f.kind < ownVersion && f.n != 0 && f.index[0] == w {
-			f.value[0] = v // most stores of a workload hit the same word of a page
-			return
-		}
-	} else {
+	if size != 8 {
 		shift, mask := uint64(pa)&7*8, sizeMask(size)
-		v = m.word(f, w)&^(mask<<shift) | v&mask<<shift
+		v = m.word(f, pa.PFN(), w)&^(mask<<shift) | v&mask<<shift
 	}
-	m.setWord(f, w, v)
+	if f.index == w {
+		f.value = v // most stores of a workload hit the same word of a page
+		return
+	}
+	m.setWord(f, pa.PFN(), w, v)
 }
 
 // Read copies len(p) bytes from pa on.
@@ -118,7 +119,7 @@ func (m *Memory) Read(pa PA, p []byte) {
 	for len(p) > 0 {
 		off := int(pa & (FrameSize - 1))
 		n := min(len(p), FrameSize-off)
-		m.readFrame(m.find(pa.PFN()), off, p[:n])
+		m.readFrame(m.find(pa.PFN()), pa.PFN(), off, p[:n])
 		p, pa = p[n:], pa+PA(n)
 	}
 }
@@ -129,7 +130,7 @@ func (m *Memory) Write(pa PA, p []byte, by Writer) {
 		off := int(pa & (FrameSize - 1))
 		n := min(len(p), FrameSize-off)
 		f := m.written(pa.PFN(), by)
-		m.writeFrame(f, off, p[:n])
+		m.writeFrame(f, pa.PFN(), off, p[:n])
 		p, pa = p[n:], pa+PA(n)
 	}
 }
@@ -142,9 +143,9 @@ func (m *Memory) Fill(pa PA, n uint64, b byte, by Writer) {
 		k := min(n, FrameSize-off)
 		f := m.written(pa.PFN(), by)
 		if k == FrameSize {
-			m.rebase(f, filled, word)
+			m.rebase(f, pa.PFN(), filled, word)
 		} else {
-			m.fillPart(f, off, k, word)
+			m.fillPart(f, pa.PFN(), off, k, word)
 		}
 		n, pa = n-k, pa+PA(k)
 	}
@@ -153,7 +154,7 @@ func (m *Memory) Fill(pa PA, n uint64, b byte, by Writer) {
 // Seed gives a frame contents that look random and cost nothing: word w is a
 // hash of seed and w. It is a loader's write.
 func (m *Memory) Seed(pfn PFN, seed uint64) {
-	m.rebase(m.written(pfn, WriterImage), seeded, seed)
+	m.rebase(m.written(pfn, WriterImage), pfn, seeded, seed)
 }
 
 // CopyFrame makes frame dst equal to frame src of from, which may be m. The
@@ -162,7 +163,7 @@ func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	s := from.find(src)
 	if s == nil {
 		if c := m.findChunk(dst); c != nil && (c.watched || m.find(dst) != nil) {
-			m.rebase(m.written(dst, 0), filled, 0)
+			m.drop(m.written(dst, 0))
 		}
 		return // nothing onto nothing makes no frame
 	}
@@ -170,15 +171,19 @@ func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	if d == s {
 		return
 	}
-	if s.kind < ownVersion {
-		m.rebase(d, s.kind, s.base)
-		d.value, d.index, d.n = s.value, s.index, s.n
-		return
+	if s.is() >= ownVersion {
+		m.join(from)
+		s.kind = sharedVersion | s.kind&flagWatched
+		m.versions.refs[s.value]++
 	}
-	m.join(from)
-	s.kind = sharedVersion
-	m.versions.refs[s.base]++
-	m.rebase(d, sharedVersion, s.base)
+	m.drop(d)
+	d.kind |= s.is()
+	d.value, d.index, d.n = s.value, s.index, s.n
+	if s.n > 1 || s.is() == filled || s.is() == seeded {
+		r, tag := m.rest(dst), m.rest(dst).tag
+		*r = *from.rest(src)
+		r.tag = tag
+	}
 }
 
 // EqualFrame reports whether frame a and frame b of o hold the same bytes.
@@ -190,17 +195,17 @@ func (m *Memory) EqualFrame(a PFN, o *Memory, b PFN) bool {
 	if g == nil {
 		g = &zeroFrame
 	}
-	return equalFrames(m, f, o, g)
+	return equalFrames(m, f, a, o, g, b)
 }
 
 // FrameBytes copies a frame's contents to out.
 func (m *Memory) FrameBytes(pfn PFN, out *[FrameSize]byte) {
-	m.readFrame(m.find(pfn), 0, out[:])
+	m.readFrame(m.find(pfn), pfn, 0, out[:])
 }
 
-// Watch makes pfn enter the journal when it is next written. tag, below 2^63,
-// comes back in the journal.
-func (m *Memory) Watch(pfn PFN, tag uint64) { m.Frame(pfn).watch(tag) }
+// Watch makes pfn enter the journal when it is next written. tag comes back in
+// the journal.
+func (m *Memory) Watch(pfn PFN, tag uint64) { m.watch(m.Frame(pfn), m.rest(pfn), tag) }
 
 // WatchRange watches n frames from pfn on with the tags tag, tag+1, … It costs
 // one step per 2 MiB, however many frames exist.
@@ -211,7 +216,7 @@ func (m *Memory) WatchRange(pfn PFN, n, tag uint64) {
 		c := m.chunk(pfn)
 		if k == chunkFrames {
 			c.watched, c.tag = true, tag
-			m.eachFrame(c, func(key uint16, f *Frame) { f.watch(tag + uint64(key)) })
+			m.eachFrame(c, func(key uint16, n uint32) { m.watch(m.frameAt(n), m.restAt(n), tag+uint64(key)) })
 		} else {
 			for i := range k {
 				m.Watch(pfn+PFN(i), tag+i)
@@ -233,10 +238,11 @@ func (m *Memory) Discard(pfn PFN, n uint64) {
 			} else if c.watched {
 				m.spellOut(c, pfn)
 			}
-			m.eachFrame(c, func(key uint16, f *Frame) {
+			m.resolve()
+			m.eachFrame(c, func(key uint16, n uint32) {
 				if uint64(key)-first < k {
-					m.rebase(f, filled, 0)
-					f.tag, f.writer, f.epoch = 0, 0, 0
+					m.drop(m.frameAt(n))
+					*m.frameAt(n), *m.restAt(n) = zeroFrame, rest{}
 				}
 			})
 		}
@@ -247,17 +253,36 @@ func (m *Memory) Discard(pfn PFN, n uint64) {
 // Journal returns the watched frames written since NextEpoch, in order of their
 // first write. The slice is valid until the next write.
 func (m *Memory) Journal() []JournalEntry {
+	m.resolve()
 	for i := range m.journal {
 		m.journal[i].By = m.LastWriter(m.journal[i].PFN)
 	}
 	return m.journal
 }
 
+// resolve looks up the tags of the journal's entries: late, to spare the first
+// write the way to the frame's rest, but before any of them may change.
+func (m *Memory) resolve() {
+	for ; m.tagged < len(m.journal); m.tagged++ {
+		e := &m.journal[m.tagged]
+		e.Tag = m.rest(e.PFN).tag
+	}
+}
+
+// watch marks a frame.
+func (m *Memory) watch(f *Frame, r *rest, tag uint64) {
+	if f.kind&flagWatched == 0 || r.tag != tag {
+		m.resolve()
+		f.kind |= flagWatched
+		f.epoch, r.tag = 0, tag
+	}
+}
+
 // NextEpoch empties the journal: every watched frame can enter it again.
 func (m *Memory) NextEpoch() {
-	m.journal = m.journal[:0]
+	m.journal, m.tagged = m.journal[:0], 0
 	m.epoch++
-	if m.epoch == 0 { // once in 2^32 epochs
+	if m.epoch == 0 { // once in 2^16 epochs
 		m.epoch = 1
 		for i := range m.frames {
 			m.frameAt(i).epoch = 0
@@ -288,8 +313,8 @@ func (m *Memory) written(pfn PFN, by Writer) *Frame {
 //go:noinline
 func (m *Memory) firstWrite(f *Frame, pfn PFN) {
 	f.epoch = m.epoch
-	if f.tag&watchedBit != 0 {
-		m.journal = append(m.journal, JournalEntry{PFN: pfn & pfnMask, Tag: f.tag &^ watchedBit})
+	if f.kind&flagWatched != 0 {
+		m.journal = append(m.journal, JournalEntry{PFN: pfn & pfnMask})
 	}
 }
 

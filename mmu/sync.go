@@ -19,13 +19,14 @@ func (m *Memory) Sync(c *sim.Codec) {
 		m.load(c)
 		return
 	}
+	m.resolve()
 	var ranges, frames int
 	m.eachChunk(func(_ PFN, k *chunk) {
 		if k.watched {
 			ranges++
 		}
-		m.eachFrame(k, func(key uint16, f *Frame) {
-			if m.stored(k, key, f) {
+		m.eachFrame(k, func(key uint16, n uint32) {
+			if m.stored(k, key, n) {
 				frames++
 			}
 		})
@@ -33,11 +34,11 @@ func (m *Memory) Sync(c *sim.Codec) {
 	m.syncRanges(c, ranges)
 	c.Len(&frames)
 	m.eachChunk(func(first PFN, k *chunk) {
-		m.eachFrame(k, func(key uint16, f *Frame) {
-			if m.stored(k, key, f) {
+		m.eachFrame(k, func(key uint16, n uint32) {
+			if m.stored(k, key, n) {
 				pfn := first + PFN(key)
 				sim.Uint(c, &pfn)
-				m.syncFrame(c, f)
+				m.syncFrame(c, m.frameAt(n), m.restAt(n))
 			}
 		})
 	})
@@ -45,16 +46,16 @@ func (m *Memory) Sync(c *sim.Codec) {
 }
 
 // stored reports whether a frame differs from what a new one at its place is.
-func (m *Memory) stored(k *chunk, key uint16, f *Frame) bool {
-	tag := uint64(0)
-	if k.watched {
-		tag = k.tag + uint64(key) | watchedBit
+func (m *Memory) stored(k *chunk, key uint16, n uint32) bool {
+	f, r := m.frameAt(n), m.restAt(n)
+	if f.kind&flagWatched != 0 != k.watched || k.watched && r.tag != k.tag+uint64(key) {
+		return true
 	}
-	return f.kind != filled || f.base != 0 || f.n != 0 || f.tag != tag || f.writer != 0 || m.entered(f)
+	return f.is() != zeroed || f.n != 0 || f.writer != 0 || m.entered(f)
 }
 
 // entered reports whether a frame is in the journal.
-func (m *Memory) entered(f *Frame) bool { return f.tag&watchedBit != 0 && f.epoch == m.epoch }
+func (m *Memory) entered(f *Frame) bool { return f.kind&flagWatched != 0 && f.epoch == m.epoch }
 
 // syncRanges codes the chunks that are watched whole.
 func (m *Memory) syncRanges(c *sim.Codec, n int) {
@@ -83,53 +84,59 @@ func (m *Memory) load(c *sim.Codec) {
 	for ; n > 0 && c.Err() == nil; n-- {
 		var pfn PFN
 		sim.Uint(c, &pfn)
-		m.syncFrame(c, m.Frame(pfn))
+		f := m.Frame(pfn)
+		m.syncFrame(c, f, m.rest(pfn))
 	}
 	m.syncJournal(c)
 }
 
 var errFrame = errors.New("mmu: impossible contents of a frame")
 
-func (m *Memory) syncFrame(c *sim.Codec, f *Frame) {
-	kind := f.kind
-	if kind == sharedVersion {
-		kind = ownVersion // sharing is an economy, not state
+func (m *Memory) syncFrame(c *sim.Codec, f *Frame, r *rest) {
+	kind, entered := f.kind, m.entered(f)
+	if f.is() == sharedVersion {
+		kind = ownVersion | f.kind&flagWatched // sharing is an economy, not state
 	}
 	sim.Uint(c, &kind)
 	sim.Uint(c, &f.writer)
-	c.U64(&f.tag)
-	entered := m.entered(f)
-	if c.Bool(&entered); entered && c.Loading() {
-		f.epoch = m.epoch
-	}
-	if kind > ownVersion {
+	c.U64(&r.tag)
+	c.Bool(&entered)
+	if kind&kindMask > ownVersion {
 		c.Fail(errFrame)
 		return
 	}
-	if kind == ownVersion {
-		if c.Loading() {
-			f.base = m.versions.alloc()
-			f.kind = kind
+	if c.Loading() {
+		f.kind, f.epoch = kind, 0
+		if entered {
+			f.epoch = m.epoch
 		}
-		b := m.versions.at(f.base)
+	}
+	if f.is() >= ownVersion {
+		if c.Loading() {
+			f.value = m.versions.alloc()
+		}
+		b := m.versions.at(f.value)
 		for i := range b {
 			c.U64(&b[i])
 		}
 		return
 	}
-	f.kind = kind
-	c.U64(&f.base)
+	c.U64(&r.base)
 	c.U8(&f.n)
 	if f.n > patches {
 		c.Fail(errFrame)
 		f.n = 0
 	}
-	for i := range f.n {
-		c.U16(&f.index[i])
-		c.U64(&f.value[i])
-		if f.index[i] >= frameWords {
+	for i := range int(f.n) {
+		index, value := &f.index, &f.value
+		if i > 0 {
+			index, value = &r.index[i-1], &r.value[i-1]
+		}
+		c.U16(index)
+		c.U64(value)
+		if *index >= frameWords {
 			c.Fail(errFrame)
-			f.index[i] = 0
+			*index = 0
 		}
 	}
 }
@@ -139,6 +146,7 @@ func (m *Memory) syncJournal(c *sim.Codec) {
 		sim.Uint(c, &e.PFN)
 		c.U64(&e.Tag)
 	})
+	m.tagged = len(m.journal)
 }
 
 // reindex rebuilds what a Domain derives from its spaces.

@@ -52,22 +52,22 @@ func (b *Block) Reset() { b.N = 0 }
 
 // Load appends a load and returns its index in Out.
 func (b *Block) Load(pa PA, size uint8) int {
-	return b.push(Op{Kind: OpLoad, Addr: pa, Size: size})
+	return b.add(OpLoad, 0, pa, size, 0)
 }
 
 // LoadAcquire appends a load-acquire and returns its index in Out.
 func (b *Block) LoadAcquire(pa PA, size uint8) int {
-	return b.push(Op{Kind: OpLoad, Addr: pa, Size: size, Flags: OpAcquire})
+	return b.add(OpLoad, OpAcquire, pa, size, 0)
 }
 
 // Store appends a plain store.
 func (b *Block) Store(pa PA, size uint8, v uint64) {
-	b.push(Op{Kind: OpStore, Addr: pa, Size: size, Val: v})
+	b.add(OpStore, 0, pa, size, v)
 }
 
 // StoreRelease appends a store-release.
 func (b *Block) StoreRelease(pa PA, size uint8, v uint64) {
-	b.push(Op{Kind: OpStore, Addr: pa, Size: size, Val: v, Flags: OpRelease})
+	b.add(OpStore, OpRelease, pa, size, v)
 }
 
 // Delay appends n cycles of instruction overhead.
@@ -79,6 +79,17 @@ func (b *Block) Delay(n uint64) {
 
 // Push appends any micro-op and returns its index in Out.
 func (b *Block) Push(op Op) int { return b.push(op) }
+
+// add is Push of an op without Old, put together in its place: a copy that reads
+// wider than what was just written stalls the host's core.
+func (b *Block) add(kind OpKind, flags uint8, pa PA, size uint8, v uint64) int {
+	i := b.N
+	op := &b.Ops[i]
+	op.Addr, op.Val, op.Old = pa, v, 0
+	op.Kind, op.Size, op.Flags = kind, size, flags
+	b.N = i + 1
+	return i
+}
 
 func (b *Block) push(op Op) int {
 	i := b.N

@@ -96,7 +96,7 @@ func (t *TLB) readDescriptor(m *Memory, frame *Frame, at PA) uint64 {
 		t.Trail.N++
 	}
 	if frame != nil {
-		return m.word(frame, wordOf(at))
+		return m.LoadIn(frame, at, 8)
 	}
 	return m.Load(at, 8)
 }
