@@ -59,7 +59,8 @@ const (
 
 // markDirty opens the path that records gfn of slot s.
 func (t *Thread) markDirty(s *Slot, gfn mmu.GFN) {
-	t.mark = markPath{gfn: gfn, ref: refTo(s)}
+	t.mark.gfn = gfn
+	t.mark.ref.set(s)
 	t.push(pathMark, CauseMark)
 }
 
@@ -70,7 +71,7 @@ func (t *Thread) stepMark(f *frame) {
 		t.ret()
 		return
 	}
-	s := vm.slot(m.ref)
+	s := vm.slot(&m.ref)
 	what := vm.markPageDirtyInSlot(v, s)
 	if what == recordRing || what == recordBitmap {
 		if t.dropRecord() {

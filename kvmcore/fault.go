@@ -48,10 +48,10 @@ const (
 
 // startFault opens the path for a fault of access a. The kernel has not run yet.
 func (t *Thread) startFault(a *GuestAccess, access mmu.Access, value uint64, fault mmu.Fault) {
-	t.fault = faultPath{
-		ipa: fault.IPA, access: access, size: a.Size, value: value,
-		perm: fault.Kind == mmu.FaultPermission, level: fault.Level,
-	}
+	p := &t.fault
+	*p = faultPath{}
+	p.ipa, p.access, p.size, p.value = fault.IPA, access, a.Size, value
+	p.perm, p.level = fault.Kind == mmu.FaultPermission, fault.Level
 	t.push(pathFault, CauseFault)
 }
 
@@ -69,7 +69,8 @@ func (t *Thread) stepFault(f *frame) {
 			t.ioAbort()
 			return
 		}
-		p.ref, p.logging = refTo(s), vm.logging(s)
+		p.ref.set(s)
+		p.logging = vm.logging(s)
 		t.Block.Delay(prof.HostPage)
 		f.pc = faultHostPage
 	case faultHostPage:
@@ -85,7 +86,7 @@ func (t *Thread) stepFault(f *frame) {
 			f.pc = faultDone
 			return
 		}
-		t.chooseMapping(vm.slot(p.ref))
+		t.chooseMapping(vm.slot(&p.ref))
 		f.pc = faultEdit
 		fallthrough
 	case faultEdit:
@@ -122,7 +123,7 @@ func (vm *VM) sharedFaults() bool { return vm.Host.Kernel.Version >= 602 }
 // the fault is over.
 func (t *Thread) hostPage() bool {
 	p, vm := &t.fault, t.vm
-	s := vm.slot(p.ref)
+	s := vm.slot(&p.ref)
 	if s == nil {
 		return false
 	}
@@ -142,7 +143,7 @@ func (t *Thread) hostPage() bool {
 // for mmu_lock: mmu_invalidate_retry.
 func (t *Thread) stillValid() bool {
 	p, vm, page := &t.fault, t.vm, t.Host.Page
-	s := vm.slot(p.ref)
+	s := vm.slot(&p.ref)
 	if s == nil || vm.logging(s) != p.logging {
 		return false
 	}
@@ -221,7 +222,7 @@ func (t *Thread) edit() bool {
 // store itself comes later, when the guest retries.
 func (t *Thread) faultResult() {
 	p, vm := &t.fault, t.vm
-	s := vm.slot(p.ref)
+	s := vm.slot(&p.ref)
 	switch {
 	case p.result == mmu.EditNoMemory:
 		t.run.fail(ENOMEM)

@@ -86,7 +86,7 @@ const (
 
 func (t *Thread) stepGet(f *frame) {
 	g, vm, p := &t.get, t.vm, t.Host.Profile
-	s := vm.slot(g.ref)
+	s := vm.slot(&g.ref)
 	if s == nil && f.pc > getCheck {
 		t.abandon() // deleted in the meantime, which slots_lock excludes in a real kernel
 		return
@@ -103,7 +103,8 @@ func (t *Thread) stepGet(f *frame) {
 			return
 		}
 		t.Host.Stats.Gets++
-		g.ref, g.auto = refTo(slot), vm.ManualProtect == 0
+		g.ref.set(slot)
+		g.auto = vm.ManualProtect == 0
 		f.pc = getCopy
 		if g.auto {
 			t.Block.Delay(slot.Bitmap.Words() * p.CopyWord) // memset of the scratch half
@@ -308,7 +309,7 @@ const (
 
 func (t *Thread) stepClear(f *frame) {
 	k, vm, p := &t.clear, t.vm, t.Host.Profile
-	s := vm.slot(k.ref)
+	s := vm.slot(&k.ref)
 	if s == nil && f.pc > clearCheck {
 		t.abandon()
 		return
@@ -328,7 +329,7 @@ func (t *Thread) stepClear(f *frame) {
 			return
 		}
 		t.Host.Stats.Clears++
-		k.ref = refTo(slot)
+		k.ref.set(slot)
 		words := (uint64(k.num) + 63) / 64
 		t.Block.Delay(words * (p.CopyWord + p.ScanWord)) // copy_from_user, then the scan of it
 		t.Host.Stats.WordsScanned += words

@@ -174,12 +174,12 @@ const (
 // done now: CLEAR does it range by range, and a ring has nobody who does.
 func (t *Thread) StartEnableLogging(vm *VM, slot *Slot) {
 	t.start(vm, pathLogging, CauseProtect)
-	t.logging = loggingPath{ref: refTo(slot)}
+	t.logging.ref.set(slot)
 }
 
 func (t *Thread) stepLogging(f *frame) {
 	vm := t.vm
-	s := vm.slot(t.logging.ref)
+	s := vm.slot(&t.logging.ref)
 	switch f.pc {
 	case loggingEnter:
 		t.Block.Delay(t.Host.Profile.Ioctl)

@@ -70,7 +70,8 @@ func (t *Thread) stepSteal(f *frame) {
 			t.ret()
 			return
 		}
-		*p = stealPath{counter: pa, gfn: t.Host.Page.GFN(ipa), ref: refTo(s)}
+		p.counter, p.gfn = pa, t.Host.Page.GFN(ipa)
+		p.ref.set(s)
 		t.Block.Delay(t.Host.Profile.Steal)
 		t.Block.Load(pa, 8)
 		f.pc = stealStore
@@ -83,7 +84,7 @@ func (t *Thread) stepSteal(f *frame) {
 		f.pc = stealMark
 	case stealMark:
 		f.pc = stealDone
-		t.markDirty(vm.slot(p.ref), p.gfn)
+		t.markDirty(vm.slot(&p.ref), p.gfn)
 	case stealDone:
 		t.ret()
 	}

@@ -28,6 +28,7 @@ func (t *Thread) StartReset(vm *VM) {
 //	per entry:  load-acquire flags, load slot and offset ─► store-release flags = 0
 //	per batch:  up to 64 pages of one slot ─► mmu_lock, write-protect the span
 type resetPath struct {
+	bounded     bool     // the kernel looks for signals and at maxReset
 	ring        int      // index of the vCPU whose ring is under way
 	counter     uint32   // entries reset so far, over all rings
 	batch       dirtyGFN // where bit 0 of mask lies
@@ -71,6 +72,7 @@ func (t *Thread) stepReset(f *frame) {
 			return
 		}
 		vm.SlotsLock.acquire(t, false)
+		r.bounded = t.Host.Kernel.boundsReset()
 		f.pc = resetRing
 	case resetRing:
 		if r.ring == len(vm.VCPUs) {
@@ -111,19 +113,19 @@ func (t *Thread) stepReset(f *frame) {
 
 // loadEntry loads the entry at the ring's reset index, or ends the ring.
 func (t *Thread) loadEntry() uint8 {
-	r, k := &t.reset, &t.Host.Kernel
+	r, h := &t.reset, t.Host
 	ring := &t.vm.VCPUs[r.ring].Ring
 	switch {
-	case k.boundsReset() && r.counter == maxReset:
+	case r.bounded && r.counter == maxReset:
 		return t.endRing()
-	case k.boundsReset() && t.Signal:
+	case r.bounded && t.Signal:
 		r.interrupted = true
 		return t.endRing()
-	case !k.Hazards[HazardResetPastDirty] && ring.Used() == 0:
+	case ring.Used() == 0 && !h.Kernel.Hazards[HazardResetPastDirty]:
 		return t.endRing()
 	}
 	e, b := ring.EntryPA(ring.ResetIndex), &t.Block
-	b.Delay(t.Host.Profile.ResetEntry)
+	b.Delay(h.Profile.ResetEntry)
 	r.first = uint8(b.LoadAcquire(e+entryFlags, 4))
 	b.Load(e+entrySlot, 4)
 	b.Load(e+entryOffset, 8)
@@ -270,6 +272,7 @@ func (t *Thread) tellReset(g dirtyGFN) {
 }
 
 func (r *resetPath) sync(c *sim.Codec) {
+	c.Bool(&r.bounded)
 	c.Int(&r.ring)
 	c.U32(&r.counter)
 	r.batch.sync(c)

@@ -255,20 +255,21 @@ type slotRef struct {
 	ok   bool
 }
 
-func refTo(s *Slot) slotRef {
-	if s == nil {
-		return slotRef{}
+// set makes the reference name s, field by field in place: this is in the way of
+// every record.
+func (r *slotRef) set(s *Slot) {
+	if r.ok = s != nil; r.ok {
+		r.id, r.base, r.hva = s.ID, s.Base, s.HVA
 	}
-	return slotRef{s.ID, s.Base, s.HVA, true}
 }
 
 // slot resolves a reference: nil if that slot is gone, moved, or replaced.
-func (vm *VM) slot(r slotRef) *Slot {
+func (vm *VM) slot(r *slotRef) *Slot {
 	if !r.ok {
 		return nil
 	}
-	s := vm.Slots.ByID(r.id)
-	if s == nil || s.Base != r.base || s.HVA != r.hva {
+	s := vm.Slots.ByGFN(r.base) // mostly the slot that was found last
+	if s == nil || s.ID != r.id || s.Base != r.base || s.HVA != r.hva {
 		return nil
 	}
 	return s
