@@ -37,19 +37,20 @@ func (vm *VM) SetUserMemoryRegion(r Region) Errno {
 }
 
 // StartSetMemoryRegion begins KVM_SET_USER_MEMORY_REGION: the checks and the
-// change of the slot happen at once, the work on stage 2 (write-protection of a
-// slot whose logging is turned on) is left to the thread's steps.
+// change of the slot, with its removal from stage 2, happen at once and take no
+// time; write-protecting a slot whose logging is turned on is left to the
+// thread's steps.
 func (t *Thread) StartSetMemoryRegion(vm *VM, r Region) Errno {
 	change, e := vm.checkRegion(r)
-	t.Ret, t.Err = result(e)
-	if e != OK || change == slotSame {
-		return e
+	var s *Slot
+	if e == OK {
+		s, e = vm.applyRegion(change, r)
 	}
-	s := vm.applyRegion(change, r)
+	t.Ret, t.Err = result(e)
 	if s != nil && s.Flags&SlotLogDirty != 0 {
 		t.StartEnableLogging(vm, s)
 	}
-	return OK
+	return e
 }
 
 // checkRegion is the order of checks of kvm_vm_ioctl, check_memory_region_flags,
@@ -99,62 +100,70 @@ func (vm *VM) checkRegion(r Region) (slotChange, Errno) {
 	if change != slotFlagsOnly && vm.Slots.overlaps(base, pages, old) {
 		return 0, EEXIST
 	}
-	// kvm_prepare_memory_region: the bitmap is allocated before the arch hook.
 	if change != slotFlagsOnly && uint64(r.GPA)+r.Size > 1<<vm.Stage2.IPABits {
 		return 0, EFAULT
 	}
 	return change, OK
 }
 
-// applyRegion puts the change into effect and returns the slot as it is now,
-// nil when it was deleted.
-func (vm *VM) applyRegion(change slotChange, r Region) *Slot {
-	h := vm.Host
+// applyRegion puts the change into effect and returns the slot that was changed,
+// nil when none was or it was deleted. ENOMEM when its bitmap finds no memory:
+// then everything is as it was.
+func (vm *VM) applyRegion(change slotChange, r Region) (*Slot, Errno) {
+	page := vm.Host.Page
 	s := vm.Slots.ByID(uint16(r.Slot))
 	switch change {
+	case slotSame:
+		return nil, OK
 	case slotDelete:
-		vm.unmapSlot(s)
+		vm.unmap(s.Base, s.Pages)
 		vm.Slots.remove(s)
-		h.freeBitmap(&s.Bitmap)
-		return nil
-	case slotMove:
-		vm.unmapSlot(s)
-		vm.Slots.remove(s)
-		s.Base = h.Page.GFN(r.GPA)
-		vm.Slots.insert(s)
+		vm.Host.freeBitmap(&s.Bitmap)
+		return nil, OK
 	case slotCreate:
-		s = &Slot{
-			ID: uint16(r.Slot), Base: h.Page.GFN(r.GPA), Pages: r.Size >> h.Page.Shift(), HVA: r.HVA,
-		}
+		s = &Slot{ID: uint16(r.Slot), Base: page.GFN(r.GPA), Pages: r.Size >> page.Shift(), HVA: r.HVA}
+	}
+	old := s.Flags
+	s.Flags = SlotFlags(r.Flags)
+	if e := vm.fitBitmap(s); e != OK {
+		s.Flags = old
+		return nil, e
+	}
+	switch change {
+	case slotCreate:
+		vm.Slots.insert(s)
+	case slotMove: // kvm_arch_flush_shadow_memslot: all of it faults in again
+		vm.unmap(s.Base, s.Pages)
+		vm.Slots.remove(s)
+		s.Base = page.GFN(r.GPA)
 		vm.Slots.insert(s)
 	}
-	s.Flags = SlotFlags(r.Flags)
-	vm.fitBitmap(s)
-	return s
+	return s, OK
 }
 
 // fitBitmap gives a slot the bitmap that its flags ask for, and takes an old one
 // away: kvm_prepare_memory_region and kvm_commit_memory_region.
-func (vm *VM) fitBitmap(s *Slot) {
-	switch {
-	case s.Flags&SlotLogDirty == 0:
-		if s.Bitmap.Exists() {
-			vm.Host.freeBitmap(&s.Bitmap)
-		}
-	case s.Bitmap.Exists() || !vm.UseBitmap():
-	default:
-		s.Bitmap, _ = vm.Host.newBitmap(s.Pages)
-		if vm.InitiallySet() {
-			s.Bitmap.setAll(vm.Host.Machine.Mem)
-		}
+func (vm *VM) fitBitmap(s *Slot) Errno {
+	if s.Flags&SlotLogDirty == 0 {
+		vm.Host.freeBitmap(&s.Bitmap)
+		return OK
 	}
+	if s.Bitmap.Exists() || !vm.UseBitmap() {
+		return OK
+	}
+	b, ok := vm.Host.newBitmap(s.Pages)
+	if !ok {
+		return ENOMEM
+	}
+	s.Bitmap = b
+	if vm.InitiallySet() {
+		s.Bitmap.setAll(vm.Host.Machine.Mem)
+	}
+	return OK
 }
 
 // InitiallySet is kvm_dirty_log_manual_protect_and_init_set.
 func (vm *VM) InitiallySet() bool { return vm.ManualProtect&ManualInitialSet != 0 }
-
-// unmapSlot removes the slot from stage 2: kvm_arch_flush_shadow_memslot.
-func (vm *VM) unmapSlot(s *Slot) { vm.unmap(s.Base, s.Pages) }
 
 // checkGetDirtyLog is the order of checks of kvm_get_dirty_log_protect.
 func (vm *VM) checkGetDirtyLog(slot uint32) (*Slot, Errno) {

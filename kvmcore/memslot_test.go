@@ -319,3 +319,36 @@ func BenchmarkSlotByGFN(b *testing.B) {
 		})
 	}
 }
+
+// A machine without free frames: the call fails with ENOMEM and leaves all as it was.
+func TestNoMemory(t *testing.T) {
+	h := testHost(t, "7.2", mmu.Granule4K)
+	vm := h.CreateVM()
+	if _, e := vm.EnableCap(CapDirtyRingAcqRel, 0, [4]uint64{8192}); e != OK {
+		t.Fatal(e)
+	}
+	if _, e := vm.EnableCap(CapDirtyRingBitmap, 0, [4]uint64{}); e != OK {
+		t.Fatal(e)
+	}
+	hva := addSlot(t, vm, 1, 0, 100)
+	*h.Machine.Alloc = *mmu.NewAllocator(h.Machine.Mem, 1<<30, 1<<30)
+	logged := Region{Slot: 1, Flags: 1, GPA: 2 << 30, Size: 100 * 4096, HVA: hva}
+	moved := logged
+	moved.GPA = 8 << 30
+	other := logged
+	other.Slot, other.GPA = 7, 9<<30
+	for _, r := range []Region{logged, moved, other} {
+		if e := vm.SetUserMemoryRegion(r); e != ENOMEM {
+			t.Errorf("%+v: %v", r, e)
+		}
+	}
+	if s := vm.Slots.ByID(1); vm.Slots.Len() != 1 || s.Flags != 0 || s.Base != 2<<18 || s.Bitmap.Exists() {
+		t.Errorf("%d slots, %+v", vm.Slots.Len(), s)
+	}
+	if _, e := vm.CreateVCPU(0); e != ENOMEM || len(vm.VCPUs) != 0 {
+		t.Errorf("vCPU: %v, %d of them", e, len(vm.VCPUs))
+	}
+	if _, e := h.Memory.Fault(hva, true); e != ENOMEM {
+		t.Errorf("fault: %v", e)
+	}
+}
