@@ -13,9 +13,9 @@ import (
 type Frame struct {
 	value  uint64 // of word index; with a version its number
 	index  uint16 // the first word that differs from the base, noWord if none does
-	epoch  uint16 // of the last write that could enter the journal
+	epoch  uint16 // of the last write that could enter the journal, and alert
 	writer Writer
-	kind   frameKind // and flagWatched
+	kind   frameKind // and frameFlags
 	n      uint8     // words that differ from the base
 }
 
@@ -36,8 +36,11 @@ const (
 	ownVersion                     // a version that nobody else uses
 	sharedVersion                  // a version to be copied before a write
 
-	flagWatched frameKind = 1 << 7
-	kindMask    frameKind = flagWatched - 1
+	flagWatched   frameKind = 1 << 7
+	flagCode      frameKind = 1 << 6 // see MarkCode
+	flagExclusive frameKind = 1 << 5 // see Reserve
+	frameFlags              = flagWatched | flagCode | flagExclusive
+	kindMask                = flagExclusive - 1
 )
 
 const (
@@ -135,7 +138,7 @@ func (m *Memory) own(f *Frame, pfn PFN) *block {
 		}
 		f.value, f.index, f.n = n, noWord, 0
 	}
-	f.kind = ownVersion | f.kind&flagWatched
+	f.kind = ownVersion | f.kind&frameFlags
 	return m.versions.at(f.value)
 }
 
@@ -156,7 +159,7 @@ func (m *Memory) drop(f *Frame) {
 	if f.is() >= ownVersion {
 		m.versions.release(f.value)
 	}
-	f.kind &= flagWatched
+	f.kind &= frameFlags
 	f.value, f.index, f.n = 0, noWord, 0
 }
 
@@ -311,7 +314,7 @@ func (m *Memory) join(from *Memory) {
 			n := m.versions.alloc()
 			*m.versions.at(n) = *old.at(f.value)
 			old.release(f.value)
-			f.value, f.kind = n, ownVersion|f.kind&flagWatched
+			f.value, f.kind = n, ownVersion|f.kind&frameFlags
 		}
 	}
 }

@@ -25,7 +25,9 @@ type Memory struct {
 	rests    []*[slabFrames]rest
 	frames   uint32 // frames made so far
 	journal  []JournalEntry
-	tagged   int // entries of the journal that have their tags
+	code     uint64         // see CodeWrites
+	monitors []*Reservation // armed
+	tagged   int            // entries of the journal that have their tags
 }
 
 // JournalEntry is a watched frame that was written in this epoch.
@@ -99,7 +101,7 @@ func (m *Memory) LoadIn(f *Frame, pa PA, size uint8) uint64 {
 // bytes lie in one aligned 8-byte word.
 func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
 	if f.epoch != m.epoch {
-		m.firstWrite(f, pa.PFN())
+		m.firstWrite(f, pa, uint64(size))
 	}
 	f.writer = by
 	w := wordOf(pa)
@@ -173,7 +175,7 @@ func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	}
 	if s.is() >= ownVersion {
 		m.join(from)
-		s.kind = sharedVersion | s.kind&flagWatched
+		s.kind = sharedVersion | s.kind&frameFlags
 		m.versions.refs[s.value]++
 	}
 	m.drop(d)
@@ -241,8 +243,10 @@ func (m *Memory) Discard(pfn PFN, n uint64) {
 			m.resolve()
 			m.eachFrame(c, func(key uint16, n uint32) {
 				if uint64(key)-first < k {
-					m.drop(m.frameAt(n))
-					*m.frameAt(n), *m.restAt(n) = zeroFrame, rest{}
+					f := m.frameAt(n)
+					m.alarm(f, (pfn - PFN(first) + PFN(key)).PA(), FrameSize)
+					m.drop(f)
+					*f, *m.restAt(n) = zeroFrame, rest{}
 				}
 			})
 		}
@@ -274,7 +278,7 @@ func (m *Memory) watch(f *Frame, r *rest, tag uint64) {
 	if f.kind&flagWatched == 0 || r.tag != tag {
 		m.resolve()
 		f.kind |= flagWatched
-		f.epoch, r.tag = 0, tag
+		f.epoch, r.tag = f.epoch&alert, tag
 	}
 }
 
@@ -282,10 +286,10 @@ func (m *Memory) watch(f *Frame, r *rest, tag uint64) {
 func (m *Memory) NextEpoch() {
 	m.journal, m.tagged = m.journal[:0], 0
 	m.epoch++
-	if m.epoch == 0 { // once in 2^16 epochs
+	if m.epoch == alert { // once in 2^15 epochs
 		m.epoch = 1
 		for i := range m.frames {
-			m.frameAt(i).epoch = 0
+			m.frameAt(i).epoch &= alert
 		}
 	}
 }
@@ -302,19 +306,26 @@ func (m *Memory) LastWriter(pfn PFN) Writer {
 func (m *Memory) written(pfn PFN, by Writer) *Frame {
 	f := m.Frame(pfn)
 	if f.epoch != m.epoch {
-		m.firstWrite(f, pfn)
+		m.firstWrite(f, pfn.PA(), FrameSize)
 	}
 	f.writer = by
 	return f
 }
 
-// firstWrite notes the first write to a frame in this epoch.
+// firstWrite notes the first write to a frame in this epoch, and every write to
+// one that is on the alert.
 //
 //go:noinline
-func (m *Memory) firstWrite(f *Frame, pfn PFN) {
-	f.epoch = m.epoch
+func (m *Memory) firstWrite(f *Frame, pa PA, n uint64) {
+	if f.epoch&alert != 0 {
+		m.alarm(f, pa, n)
+	}
+	if f.epoch&^alert == m.epoch {
+		return
+	}
+	f.epoch = f.epoch&alert | m.epoch
 	if f.kind&flagWatched != 0 {
-		m.journal = append(m.journal, JournalEntry{PFN: pfn & pfnMask})
+		m.journal = append(m.journal, JournalEntry{PFN: pa.PFN() & pfnMask})
 	}
 }
 

@@ -86,7 +86,7 @@ func newScript(b []byte) *script {
 	s := &script{rest: b}
 	for i := range s.real {
 		s.real[i], s.want[i] = NewMemory(), newNaive()
-		s.real[i].epoch = 1<<16 - 3 // about to wrap
+		s.real[i].epoch = 1<<15 - 3 // about to wrap
 	}
 	return s
 }

@@ -14,7 +14,12 @@ import (
 func (m *Memory) Sync(c *sim.Codec) {
 	c.Tag("memory")
 	if c.Loading() {
+		for _, r := range m.monitors {
+			r.Armed = false
+		}
+		code := m.code
 		*m = *NewMemory()
+		m.code = code + 1
 		m.syncRanges(c, 0)
 		m.load(c)
 		return
@@ -55,7 +60,7 @@ func (m *Memory) stored(k *chunk, key uint16, n uint32) bool {
 }
 
 // entered reports whether a frame is in the journal.
-func (m *Memory) entered(f *Frame) bool { return f.kind&flagWatched != 0 && f.epoch == m.epoch }
+func (m *Memory) entered(f *Frame) bool { return f.kind&flagWatched != 0 && f.epoch&^alert == m.epoch }
 
 // syncRanges codes the chunks that are watched whole.
 func (m *Memory) syncRanges(c *sim.Codec, n int) {
@@ -93,7 +98,7 @@ func (m *Memory) load(c *sim.Codec) {
 var errFrame = errors.New("mmu: impossible contents of a frame")
 
 func (m *Memory) syncFrame(c *sim.Codec, f *Frame, r *rest) {
-	kind, entered := f.kind, m.entered(f)
+	kind, entered := f.kind&(flagWatched|kindMask), m.entered(f)
 	if f.is() == sharedVersion {
 		kind = ownVersion | f.kind&flagWatched // sharing is an economy, not state
 	}
@@ -101,7 +106,7 @@ func (m *Memory) syncFrame(c *sim.Codec, f *Frame, r *rest) {
 	sim.Uint(c, &f.writer)
 	c.U64(&r.tag)
 	c.Bool(&entered)
-	if kind&kindMask > ownVersion {
+	if kind&^flagWatched > ownVersion {
 		c.Fail(errFrame)
 		return
 	}
