@@ -3,8 +3,9 @@ package kvmcore
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -211,14 +212,7 @@ func lineOf(data []byte, key string) int {
 	return 1
 }
 
-func sortedKeys[T any](m map[string]T) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 // Figures returns every number of the profile: what is measured, fitted or
 // predicted, and from what.

@@ -2,7 +2,8 @@ package kvmcore
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -304,11 +305,7 @@ func (p *pageSet) clear() { *p = pageSet{} }
 
 // sync codes the chunks in the order of their numbers.
 func (p *pageSet) sync(c *sim.Codec) {
-	numbers := make([]uint64, 0, len(p.chunks))
-	for no := range p.chunks {
-		numbers = append(numbers, no)
-	}
-	sort.Slice(numbers, func(i, j int) bool { return numbers[i] < numbers[j] })
+	numbers := slices.Sorted(maps.Keys(p.chunks))
 	if c.Loading() {
 		p.clear()
 		numbers = nil
