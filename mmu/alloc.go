@@ -45,6 +45,9 @@ func (a *Allocator) Alloc(order uint) PFN {
 	pfn := a.next
 	a.next += n
 	a.Used += uint64(n)
+	if order == 0 {
+		a.mem.Frame(pfn) // frames of single pages are numbered as they are handed out
+	}
 	return pfn
 }
 

@@ -1,17 +1,18 @@
 package mmu
 
-// How a PFN finds its frame: a region of 16 GiB points to chunks of 2 MiB; a
-// chunk lists its first frames by key and indexes all 512 when there are more.
-// Frames are numbered in the order in which they were first touched, so that
-// those of a working set lie together. 2^19 chunks with one frame each, 1 TiB
-// touched as sparsely as huge pages allow, cost 128 bytes each.
+// How a PFN finds its frame: a region of 16 GiB points to chunks of 2 MiB. Frames
+// are numbered in the order in which they were first touched, so that those of a
+// working set lie together; where that is the order of the PFNs too, as the
+// allocator makes it for single pages, a chunk needs to know only where the run
+// begins. A chunk with many runs indexes all its 512 frames. 2^19 chunks with one
+// frame each, 1 TiB touched as sparsely as huge pages allow, cost 128 bytes each.
 
 const (
 	chunkShift  = 9 // frames in a chunk
 	chunkFrames = 1 << chunkShift
 	regionShift = 13 // chunks in a region
 	slabFrames  = 4096
-	fewFrames   = 7 // so that a chunk is one cache line
+	fewRuns     = 5 // so that a chunk is one cache line
 
 	recentFrames = 512
 	noFrame      = ^PFN(0)
@@ -20,12 +21,17 @@ const (
 type region [1 << regionShift]*chunk
 
 type chunk struct {
-	all     *[chunkFrames]uint32 // frame number + 1 by key; nil while the chunk has few
+	all     *[chunkFrames]uint32 // frame number + 1 by key; nil while few runs tell
 	tag     uint64               // of the chunk's first frame, if watched
-	frames  [fewFrames]uint32    // frame numbers of keys
-	keys    [fewFrames]uint16
-	n       uint8 // keys in use
+	runs    [fewRuns]run
+	n       uint8 // runs in use
 	watched bool  // frames to come are watched
+}
+
+// run is n frames whose keys, from key on, and numbers rise together.
+type run struct {
+	number uint32
+	key, n uint16
 }
 
 // recentFrame remembers where a frame is, to save the way through region and
@@ -113,8 +119,8 @@ func (c *chunk) number(key uint16) (uint32, bool) {
 		return n - 1, n != 0
 	}
 	for i := range c.n {
-		if c.keys[i] == key {
-			return c.frames[i], true
+		if r := &c.runs[i%fewRuns]; key-r.key < r.n {
+			return r.number + uint32(key-r.key), true
 		}
 	}
 	return 0, false
@@ -137,24 +143,37 @@ func (m *Memory) newFrame(c *chunk, key uint16) *Frame {
 		m.slabs = append(m.slabs, new([slabFrames]Frame))
 		m.rests = append(m.rests, new([slabFrames]rest))
 	}
-	if c.all == nil && c.n == fewFrames {
-		c.all = new([chunkFrames]uint32)
-		for k := range c.n {
-			c.all[c.keys[k]] = c.frames[k] + 1
-		}
-	}
-	if c.all != nil {
-		c.all[key] = n + 1
-	} else {
-		c.keys[c.n], c.frames[c.n] = key, n
-		c.n++
-	}
+	c.enter(key, n)
 	f := m.frameAt(n)
 	*f = zeroFrame
 	if c.watched {
 		m.watch(f, m.restAt(n), c.tag+uint64(key))
 	}
 	return f
+}
+
+// enter notes that frame n is the one of a key.
+func (c *chunk) enter(key uint16, n uint32) {
+	if c.all == nil {
+		for i := range c.runs[:c.n] {
+			if r := &c.runs[i]; key == r.key+r.n && n == r.number+uint32(r.n) {
+				r.n++
+				return
+			}
+		}
+		if c.n < fewRuns {
+			c.runs[c.n] = run{n, key, 1}
+			c.n++
+			return
+		}
+		c.all = new([chunkFrames]uint32)
+		for _, r := range c.runs {
+			for i := range r.n {
+				c.all[r.key+i] = r.number + uint32(i) + 1
+			}
+		}
+	}
+	c.all[key] = n + 1
 }
 
 // eachFrame calls do with the numbers of a chunk's frames in order of their PFNs.
@@ -167,16 +186,16 @@ func (m *Memory) eachFrame(c *chunk, do func(key uint16, n uint32)) {
 		}
 		return
 	}
-	var order [fewFrames]uint8 // few: sort by insertion
-	for i := range c.n {
-		j := i
-		for ; j > 0 && c.keys[order[j-1]] > c.keys[i]; j-- {
-			order[j] = order[j-1]
+	runs := c.runs // few: sort by insertion
+	for i := 1; i < int(c.n); i++ {
+		for j := i; j > 0 && runs[j-1].key > runs[j].key; j-- {
+			runs[j-1], runs[j] = runs[j], runs[j-1]
 		}
-		order[j] = i
 	}
-	for _, i := range order[:c.n] {
-		do(c.keys[i], c.frames[i])
+	for _, r := range runs[:c.n] {
+		for i := range r.n {
+			do(r.key+i, r.number+uint32(i))
+		}
 	}
 }
 

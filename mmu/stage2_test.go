@@ -164,8 +164,8 @@ func (r relay[P]) Next(b *Block) bool {
 	return any(r.p).(Program).Next(b)
 }
 
-// run executes a program, half of the time with a snapshot before every step.
-func run[P any](t *testing.T, h *host, p *P, snapshots bool, sync func(p *P, c *sim.Codec)) {
+// perform executes a program, half of the time with a snapshot before every step.
+func perform[P any](t *testing.T, h *host, p *P, snapshots bool, sync func(p *P, c *sim.Codec)) {
 	if snapshots {
 		RunNow(h.m, h.d, &h.b, relay[P]{t, p, sync})
 	} else {
@@ -217,7 +217,7 @@ func editRandomly(t *testing.T, g Granule, bits uint8, steps int) {
 			pa := PA(r.N(3)+1) << 33
 			prot := ProtRead | Prot(r.N(4))<<1
 			p := h.s.Map(g.IPA(at), pa, level, prot, r.N(2) == 0)
-			run(t, h, &p, snapshots, func(p *MapProgram, c *sim.Codec) { p.Sync(c, &h.s) })
+			perform(t, h, &p, snapshots, func(p *MapProgram, c *sim.Codec) { p.Sync(c, &h.s) })
 			want := EditDone
 			if l, ok := model[at]; ok && l.Pages == pages && l.PA == pa {
 				want = EditAgain
@@ -233,7 +233,7 @@ func editRandomly(t *testing.T, g Granule, bits uint8, steps int) {
 			}
 		case op < 6:
 			p := h.s.Protect(at, n)
-			run(t, h, &p, snapshots, func(p *ProtectProgram, c *sim.Codec) { p.Sync(c, &h.s) })
+			perform(t, h, &p, snapshots, func(p *ProtectProgram, c *sim.Codec) { p.Sync(c, &h.s) })
 			var changed, leaves uint64
 			for _, hit := range model.over(at, n) {
 				l := model[hit]
@@ -249,14 +249,14 @@ func editRandomly(t *testing.T, g Granule, bits uint8, steps int) {
 			}
 		case op < 7:
 			p := h.s.Unmap(at, n)
-			run(t, h, &p, snapshots, func(p *UnmapProgram, c *sim.Codec) { p.Sync(c, &h.s) })
+			perform(t, h, &p, snapshots, func(p *UnmapProgram, c *sim.Codec) { p.Sync(c, &h.s) })
 			for _, hit := range model.over(at, n) {
 				gone[hit] = true
 				delete(model, hit)
 			}
 		case op < 8:
 			p := h.s.Split(at, n)
-			run(t, h, &p, snapshots, func(p *SplitProgram, c *sim.Codec) { p.Sync(c, &h.s) })
+			perform(t, h, &p, snapshots, func(p *SplitProgram, c *sim.Codec) { p.Sync(c, &h.s) })
 			for _, hit := range model.over(at, n) {
 				if l := model[hit]; l.Pages > 1 {
 					gone[hit] = true
@@ -268,7 +268,7 @@ func editRandomly(t *testing.T, g Granule, bits uint8, steps int) {
 			}
 		default:
 			p := h.s.Relax(g.IPA(at), ProtWrite, r.N(2) == 0, uint8(r.N(2))*OpBroadcast)
-			run(t, h, &p, snapshots, func(p *RelaxProgram, c *sim.Codec) { p.Sync(c, &h.s) })
+			perform(t, h, &p, snapshots, func(p *RelaxProgram, c *sim.Codec) { p.Sync(c, &h.s) })
 			want := EditAgain
 			for _, hit := range model.over(at, 1) {
 				l := model[hit]
