@@ -1,0 +1,181 @@
+package arch
+
+import "ringmap/mmu"
+
+// Bits of control registers.
+const (
+	all  = ^uint64(0)
+	word = 1<<32 - 1
+
+	// SCTLR_ELx. DDI 0487 D19.2.117
+	sctlrM     = 1 << 0
+	sctlrA     = 1 << 1
+	sctlrSA    = 1 << 3
+	sctlrSA0   = 1 << 4
+	sctlrUMA   = 1 << 9
+	sctlrI     = 1 << 12
+	sctlrDZE   = 1 << 14
+	sctlrUCT   = 1 << 15
+	sctlrNTWI  = 1 << 16
+	sctlrNTWE  = 1 << 18
+	sctlrWXN   = 1 << 19
+	sctlrIESB  = 1 << 21
+	sctlrSPAN  = 1 << 23
+	sctlrUCI   = 1 << 26
+	sctlrDSSBS = 1 << 44
+
+	sctlrBits = sctlrM | sctlrA | 1<<2 | sctlrSA | sctlrSA0 | sctlrUMA | sctlrI | sctlrDZE | sctlrUCT |
+		sctlrNTWI | sctlrNTWE | sctlrWXN | sctlrIESB | sctlrSPAN | sctlrUCI | sctlrDSSBS
+	sctlrReset  = 0x30d00980 // RES1 bits: LSMAOE, nTLSMD, TSCXT, EOS, EIS, SED, ITD
+	sctlr2Reset = 0x30c50830
+
+	tcrBits  = 0x3f | 1<<7 | 0x1ff<<8 - 1<<8 | 0xffff0000 | 7<<32 | 7<<36 | 3<<41
+	spsrBits = 0xf0f013df
+
+	// HCR_EL2. DDI 0487 D19.2.48
+	hcrVM    = 1 << 0
+	hcrPTW   = 1 << 2
+	hcrFMO   = 1 << 3
+	hcrIMO   = 1 << 4
+	hcrAMO   = 1 << 5
+	hcrVF    = 1 << 6
+	hcrVI    = 1 << 7
+	hcrVSE   = 1 << 8
+	hcrFB    = 1 << 9
+	hcrDC    = 1 << 12
+	hcrTWI   = 1 << 13
+	hcrTWE   = 1 << 14
+	hcrTID1  = 1 << 16
+	hcrTID2  = 1 << 17
+	hcrTID3  = 1 << 18
+	hcrTSC   = 1 << 19
+	hcrTIDCP = 1 << 20
+	hcrTACR  = 1 << 21
+	hcrTSW   = 1 << 22
+	hcrTPCP  = 1 << 23
+	hcrTPU   = 1 << 24
+	hcrTTLB  = 1 << 25
+	hcrTVM   = 1 << 26
+	hcrTGE   = 1 << 27
+	hcrTDZ   = 1 << 28
+	hcrHCD   = 1 << 29
+	hcrTRVM  = 1 << 30
+	hcrRW    = 1 << 31
+	hcrE2H   = 1 << 34
+	hcrTERR  = 1 << 36
+	hcrTEA   = 1 << 37
+	hcrBits  = (1<<39 - 1) &^ (1<<1 | 1<<15 | hcrRW | 1<<35)
+
+	// CPTR_EL2, MDCR_EL2
+	cptrTFP   = 1 << 10
+	cptrTCPAC = 1 << 31
+	mdcrTPMCR = 1 << 5
+	mdcrTPM   = 1 << 6
+	mdcrTDE   = 1 << 8
+	mdcrTDA   = 1 << 9
+	mdcrTDOSA = 1 << 10
+	mdcrTDRA  = 1 << 11
+)
+
+// decode derives both contexts from the registers.
+func (p *PE) decode() {
+	s := p.State
+	hcr := s.Reg[HCR_EL2]
+	guest := &p.contexts[0]
+	*guest = mmu.Context{
+		Stage1: s.stage1EL10(),
+		Stage2: p.stage2,
+		VMID:   uint16(s.Reg[VTTBR_EL2] >> 48),
+	}
+	switch {
+	case p.stage2 != nil:
+		guest.VMID = p.stage2.VMID
+	case hcr&(hcrVM|hcrDC) != 0:
+		guest.Stage2 = s.guestStage2(&p.guest)
+	}
+	guest.ProtectedWalk = hcr&hcrPTW != 0
+	guest.Bind(p.domain)
+
+	host := &p.contexts[1]
+	*host = mmu.Context{Stage1: s.stage1EL2()}
+	host.Bind(p.domain)
+}
+
+// stage1EL10 decodes stage 1 of EL1&0.
+func (s *State) stage1EL10() mmu.Stage1 {
+	hcr := s.Reg[HCR_EL2]
+	c := twoHalves(s.Reg[SCTLR_EL1], s.Reg[TCR_EL1], s.Reg[TTBR0_EL1], s.Reg[TTBR1_EL1], s.Reg[MAIR_EL1])
+	if hcr&(hcrDC|hcrTGE) != 0 {
+		c.On = false
+	}
+	c.Normal = hcr&hcrDC != 0
+	return c
+}
+
+// stage1EL2 decodes stage 1 of EL2, or of EL2&0.
+func (s *State) stage1EL2() mmu.Stage1 {
+	sctlr, tcr, ttbr, mair := s.Reg[SCTLR_EL2], s.Reg[TCR_EL2], s.Reg[TTBR0_EL2], s.Reg[MAIR_EL2]
+	if s.Reg[HCR_EL2]&hcrE2H != 0 {
+		c := twoHalves(sctlr, tcr, ttbr, s.Reg[TTBR1_EL2], mair)
+		c.Regime = mmu.RegimeEL20
+		return c
+	}
+	c := mmu.Stage1{Regime: mmu.RegimeEL2, On: sctlr&sctlrM != 0, WXN: sctlr&sctlrWXN != 0, MAIR: mair, OutBits: outBits(tcr >> 16)}
+	c.Half[0] = half(granule0(tcr>>14), tcr, ttbr, false, tcr>>20&1 != 0, tcr>>24&1 != 0)
+	c.Half[1].Off = true
+	return c
+}
+
+// twoHalves decodes a stage 1 with two ranges of addresses and ASIDs.
+func twoHalves(sctlr, tcr, ttbr0, ttbr1, mair uint64) mmu.Stage1 {
+	c := mmu.Stage1{On: sctlr&sctlrM != 0, WXN: sctlr&sctlrWXN != 0, MAIR: mair, OutBits: outBits(tcr >> 32)}
+	c.Half[0] = half(granule0(tcr>>14), tcr, ttbr0, tcr>>7&1 != 0, tcr>>37&1 != 0, tcr>>41&1 != 0)
+	c.Half[1] = half(granule1(tcr>>30), tcr>>16, ttbr1, tcr>>23&1 != 0, tcr>>38&1 != 0, tcr>>42&1 != 0)
+	asid := ttbr0
+	if tcr>>22&1 != 0 {
+		asid = ttbr1
+	}
+	c.ASID = uint16(asid >> 48)
+	if tcr>>36&1 == 0 {
+		c.ASID &= 0xff
+	}
+	return c
+}
+
+// half decodes one range. A base that is not aligned to its table counts as if
+// the bits below were zero.
+func half(g mmu.Granule, txsz, ttbr uint64, off, tbi, hpd bool) mmu.Half {
+	h := mmu.NewHalf(g, uint8(txsz&0x3f), ttbr&(1<<48-1)&^1)
+	h.Off = h.Off || off
+	h.TBI, h.HPD = tbi, hpd
+	return h
+}
+
+// granule0 is TCR.TG0, granule1 TG1. Reserved encodings count as 4 KiB.
+func granule0(tg uint64) mmu.Granule {
+	return [4]mmu.Granule{mmu.Granule4K, mmu.Granule64K, mmu.Granule16K, mmu.Granule4K}[tg&3]
+}
+
+func granule1(tg uint64) mmu.Granule {
+	return [4]mmu.Granule{mmu.Granule4K, mmu.Granule16K, mmu.Granule4K, mmu.Granule64K}[tg&3]
+}
+
+// outBits is an output address size: TCR.IPS, VTCR.PS. What is beyond the PE's
+// counts as the PE's.
+func outBits(ips uint64) uint8 { return [8]uint8{32, 36, 40, 42, 44, 48, 48, 48}[ips&7] }
+
+// guestStage2 decodes stage 2 from VTCR_EL2 and VTTBR_EL2 into s2.
+func (s *State) guestStage2(s2 *mmu.Stage2) *mmu.Stage2 {
+	vtcr, vttbr := s.Reg[VTCR_EL2], s.Reg[VTTBR_EL2]
+	vmid := uint16(vttbr >> 48)
+	if vtcr>>19&1 == 0 {
+		vmid &= 0xff
+	}
+	g := granule0(vtcr >> 14)
+	start := int8(2 - vtcr>>6&3)
+	if g != mmu.Granule4K {
+		start++
+	}
+	*s2 = mmu.NewGuestStage2(g, uint8(64-vtcr&0x3f), start, mmu.PA(vttbr&(1<<48-1)&^1), vmid, outBits(vtcr>>16))
+	return s2
+}
