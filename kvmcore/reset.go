@@ -79,6 +79,7 @@ func (t *Thread) stepReset(f *frame) {
 			f.pc = resetLeave
 			return
 		}
+		t.Host.Stats.Occupancy.Add(uint64(vm.VCPUs[r.ring].Ring.Used()))
 		f.pc = t.loadEntry()
 	case resetTake:
 		f.pc = t.takeEntry()

@@ -45,7 +45,7 @@ type VCPUStats struct {
 type KVMStats struct {
 	UniquePages     uint64 // pushes that are the first of their page on any ring since NextPageEpoch
 	DuplicatePushes uint64
-	Occupancy       sim.Histogram // ring entries in use after each push
+	Occupancy       sim.Histogram // ring entries in use when a reset comes to a ring
 
 	BitsMarked     uint64 // records in bitmaps
 	BitsSet        uint64 // of these, bits that were clear
@@ -83,10 +83,8 @@ func (h *Host) NextPageEpoch() {
 // countPush counts an entry that the vCPU has just pushed.
 func (v *VCPU) countPush(now sim.Cycle, gfn mmu.GFN) {
 	s, h := &v.Stats, &v.VM.Host.Stats
-	used := uint64(v.Ring.Used())
 	s.Pushes++
-	s.Occupancy.Set(now, used)
-	h.Occupancy.Add(used)
+	s.Occupancy.Set(now, uint64(v.Ring.Used()))
 	key := uint64(v.VM.VMID)<<48 | uint64(gfn)
 	if h.seen.add(key) {
 		h.UniquePages++
@@ -210,7 +208,7 @@ func (h *Host) Register(stats *sim.Stats, vm *VM) {
 	for _, c := range kvmCounters {
 		stats.Counter(c.name, c.unit, c.desc, c.at(&h.Stats))
 	}
-	stats.Histogram("ring.occupancy", "entries", "ring entries in use after each push", &h.Stats.Occupancy)
+	stats.Histogram("ring.occupancy", "entries", "ring entries in use when a reset comes to a ring", &h.Stats.Occupancy)
 	for cause := range NumLossCauses {
 		stats.Counter("lost."+cause.String(), "records", cause.Text(), &h.Stats.Losses[cause])
 	}
