@@ -55,7 +55,7 @@ func BenchmarkExec(b *testing.B) {
 	}
 }
 
-// BenchmarkProtectAndFlush is what a ring reset does to the tables: a span
+// BenchmarkProtect is what a ring reset does to the tables: a span
 // protected by the core, once for every 64 entries.
 func BenchmarkProtect(b *testing.B) {
 	for _, c := range []struct {
