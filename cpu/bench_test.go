@@ -41,9 +41,13 @@ func BenchmarkGuestStore(b *testing.B) {
 	b.ReportMetric(float64(s.Misses)/float64(b.N), "misses/op")
 }
 
-// BenchmarkExec is one micro-op of a block of loads and stores.
+// BenchmarkExec is one micro-op of a block of loads and stores to pages that are
+// full, as page tables and rings are.
 func BenchmarkExec(b *testing.B) {
 	m := NewMachine(Spec{Cores: 1, Costs: testCosts})
+	for i := range mmu.PA(1024) {
+		m.Mem.Store(0x1000+i*8, 8, uint64(i)*3, 0)
+	}
 	var blk mmu.Block
 	for i := range mmu.PA(4) {
 		blk.Load(0x1000+i*8, 8)
