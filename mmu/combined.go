@@ -172,6 +172,41 @@ func (t *TLB) WalkVA(m *Memory, c *Context, va VA, a Access, mode Mode) (*Entry,
 	return t.fillVA(m, c, &l, va, min(shift, l.shift), pa, flags), Abort{}
 }
 
+// Probed is what an address translation instruction finds.
+type Probed struct {
+	PA    uint64 // of stage 1 alone, the IPA
+	Attr  uint8  // memory type, as in MAIR
+	Share uint8
+}
+
+// Probe translates an address and caches nothing but tables: by stage 1 alone,
+// or by both stages.
+func (t *TLB) Probe(m *Memory, c *Context, va VA, a Access, mode Mode, both bool) (Probed, Abort) {
+	t.allocate()
+	t.Trail.N = 0
+	l, abort := t.walkStage1(m, c, va)
+	if abort.Kind != FaultNone {
+		return Probed{}, abort
+	}
+	if l.flags>>(3*uint(mode)+uint(a))&1 == 0 {
+		return Probed{}, Abort{VA: va, Kind: FaultPermission, Level: l.level}
+	}
+	if !both {
+		return Probed{l.ipa, l.attr, l.share}, Abort{}
+	}
+	pa, _, prot, fault := t.stage2(m, c, IPA(l.ipa))
+	if fault.Kind == FaultNone && stage2Flags(prot)>>a&1 == 0 {
+		fault.Kind = FaultPermission
+	}
+	if fault.Kind != FaultNone {
+		return Probed{}, Abort{VA: va, IPA: IPA(l.ipa), Kind: fault.Kind, Level: fault.Level, Stage2: true}
+	}
+	if prot&ProtDevice != 0 && l.attr>>4 != 0 {
+		l.attr, l.share = 0x04, 0b10 // Device-nGnRE
+	}
+	return Probed{uint64(pa), l.attr, l.share}, Abort{}
+}
+
 // stage2Flags are the flags of an entry that a stage-2 leaf leaves standing.
 func stage2Flags(p Prot) uint64 {
 	exec := p&(ProtRead|ProtExec) == ProtRead|ProtExec

@@ -12,6 +12,18 @@ func (d *Domain) InvalidateStage1(vmid uint16) { d.retireGroup(int(vmid) + 1) }
 // InvalidateEL2 removes everything of EL2's own regimes: TLBI ALLE2IS.
 func (d *Domain) InvalidateEL2() { d.retireGroup(0) }
 
+// InvalidateEL1 removes everything of EL1&0, of every VMID: TLBI ALLE1IS.
+func (d *Domain) InvalidateEL1() {
+	for g := 1; g < len(d.live); g++ {
+		d.retireGroup(g)
+	}
+	for _, ids := range d.byVMID {
+		for _, id := range ids {
+			d.retire(id)
+		}
+	}
+}
+
 // InvalidateStage2 removes what stage 2 alone says of an IPA from every TLB, and
 // leaves combined entries: TLBI IPAS2E1IS as an instruction.
 func (d *Domain) InvalidateStage2(vmid uint16, ipa IPA) {
@@ -76,6 +88,16 @@ func (t *TLB) InvalidateStage1(vmid uint16) { t.invalidateGroup(int(vmid) + 1) }
 
 // InvalidateEL2 removes everything of EL2's own regimes: TLBI ALLE2.
 func (t *TLB) InvalidateEL2() { t.invalidateGroup(0) }
+
+// InvalidateEL1 is TLBI ALLE1.
+func (t *TLB) InvalidateEL1() {
+	for g := 1; g < len(t.domain.live); g++ {
+		t.invalidateGroup(g)
+	}
+	for _, ids := range t.domain.byVMID {
+		t.invalidateSpaces(ids)
+	}
+}
 
 // InvalidateStage2 is TLBI IPAS2E1.
 func (t *TLB) InvalidateStage2(vmid uint16, ipa IPA) {

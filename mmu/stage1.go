@@ -9,8 +9,10 @@ type Stage1 struct {
 	Normal  bool  // HCR_EL2.DC: data accesses with stage 1 off are to Normal memory
 	OutBits uint8 // TCR.IPS: bits of an output address
 	ASID    uint16
-	MAIR    uint64
-	Half    [2]Half // TTBR0's, TTBR1's; EL2 has only the first
+	// ShortASID is TCR.AS clear: ASIDs have 8 bits.
+	ShortASID bool
+	MAIR      uint64
+	Half      [2]Half // TTBR0's, TTBR1's; EL2 has only the first
 }
 
 // Half is one of a regime's two ranges of virtual addresses.

@@ -58,7 +58,7 @@ func (p *PE) Read(r Reg) (uint64, Trap) {
 		if p.GIC == nil {
 			return 0, Undefined
 		}
-		v, ok := p.GIC.ReadICC(r, p.virtualIRQ(r))
+		v, ok := p.GIC.ReadICC(r, p.virtualIRQ())
 		if !ok {
 			return 0, Undefined
 		}
@@ -81,7 +81,7 @@ func (p *PE) Write(r Reg, v uint64) Trap {
 	case Timer:
 		p.writeTimer(r, v)
 	case Interrupt:
-		if p.GIC == nil || !p.GIC.WriteICC(r, v, p.virtualIRQ(r)) {
+		if p.GIC == nil || !p.GIC.WriteICC(r, v, p.virtualIRQ()) {
 			return Undefined
 		}
 	case Translation:

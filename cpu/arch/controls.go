@@ -136,7 +136,7 @@ func twoHalves(sctlr, tcr, ttbr0, ttbr1, mair uint64) mmu.Stage1 {
 		asid = ttbr1
 	}
 	c.ASID = uint16(asid >> 48)
-	if tcr>>36&1 == 0 {
+	if c.ShortASID = tcr>>36&1 == 0; c.ShortASID {
 		c.ASID &= 0xff
 	}
 	return c

@@ -1,5 +1,7 @@
 package arch
 
+import "ringmap/mmu"
+
 // Kind is which vector an exception takes.
 type Kind uint8
 
@@ -13,7 +15,7 @@ const (
 // Exception is one that is about to be taken.
 type Exception struct {
 	Kind   Kind
-	EL     uint8  // at least: 1, or 2 for what only EL2 handles
+	EL     uint8  // at least: 2 for what only EL2 handles
 	HasFAR bool   // FAR is meant
 	HasIPA bool   // IPA is meant: a fault of stage 2
 	ESR    uint64 // syndrome, of Sync and SError
@@ -25,25 +27,22 @@ type Exception struct {
 // Take takes an exception: saves PSTATE and the return address and goes to the
 // vector. It returns the EL; if that is 2 and the kernel there is modelled
 // (HostEL2), the syndrome registers of EL2 are set and nothing else: PC and
-// PSTATE are still those of the guest, as SPSR_EL2 and ELR_EL2 show them.
+// PSTATE are still those of the guest, as SPSR_EL2 shows, and ELR_EL2 is where it
+// goes on.
 func (p *PE) Take(e Exception) uint8 {
 	el := p.target(&e)
-	s := p.State
-	bank := &banks[el-1]
-	if e.Kind == Sync || e.Kind == SError {
-		s.Reg[bank.esr] = e.ESR
-	}
-	if e.HasFAR {
-		s.Reg[bank.far] = e.FAR
-	}
-	if e.HasIPA {
-		s.Reg[HPFAR_EL2] = e.IPA >> 12 << 4
-	}
-	s.Reg[bank.elr] = e.Return
-	s.Reg[bank.spsr] = s.SPSR()
 	if el == 2 && p.HostEL2 {
+		p.record(&e, 2)
 		return el
 	}
+	p.enter(&e, el)
+	return el
+}
+
+// enter: AArch64.TakeException.
+func (p *PE) enter(e *Exception, el uint8) {
+	p.record(e, el)
+	s, bank := p.State, &banks[el-1]
 	s.PC = s.Reg[bank.vbar] + s.vector(el, e.Kind)
 	sctlr := s.Reg[bank.sctlr]
 	if sctlr&sctlrSPAN == 0 && (el == 1 || s.inHost()) {
@@ -53,7 +52,25 @@ func (p *PE) Take(e Exception) uint8 {
 	s.SSBS = sctlr&sctlrDSSBS != 0
 	s.DAIF = 15
 	p.setEL(el, 1)
-	return el
+}
+
+// record sets the registers that tell an EL of an exception.
+func (p *PE) record(e *Exception, el uint8) {
+	s, bank := p.State, &banks[el-1]
+	if e.Kind == Sync || e.Kind == SError {
+		s.Reg[bank.esr] = e.ESR
+		if ec := EC(e.ESR >> esrEC); el == s.EL && (ec == ECInstruction || ec == ECData) {
+			s.Reg[bank.esr] += 1 << esrEC // from the same EL
+		}
+	}
+	if e.HasFAR {
+		s.Reg[bank.far] = e.FAR
+	}
+	if e.HasIPA && el == 2 {
+		s.Reg[HPFAR_EL2] = e.IPA >> 12 << 4
+	}
+	s.Reg[bank.elr] = e.Return
+	s.Reg[bank.spsr] = s.SPSR()
 }
 
 // banks are the registers of exceptions by EL - 1.
@@ -71,28 +88,26 @@ func (s *State) vector(el uint8, k Kind) uint64 {
 	return from + uint64(k)*0x80
 }
 
-// target is the EL that takes an exception: AArch64.RouteToEL.
+// target is the EL that takes an exception: AArch64.RouteToEL and its kin.
 func (p *PE) target(e *Exception) uint8 {
 	s := p.State
-	switch hcr := s.Reg[HCR_EL2]; {
-	case e.EL == 2 || s.EL == 2:
-		return 2
-	case s.EL == 0 && hcr&hcrTGE != 0:
+	if e.EL == 2 || s.EL == 2 || s.EL == 0 && s.Reg[HCR_EL2]&hcrTGE != 0 {
 		return 2
 	}
 	return 1
 }
 
-// inHost reports whether EL2 is a VHE host's: ELIsInHost(EL2) and EL0 under it.
+// inHost reports whether EL2 is a VHE host's with EL0 under it: ELIsInHost.
 func (s *State) inHost() bool { return s.Reg[HCR_EL2]&(hcrE2H|hcrTGE) == hcrE2H|hcrTGE }
 
-// ExceptionReturn is ERET: AArch64.ExceptionReturn. A return that is not legal
-// sets PSTATE.IL and stays at the EL.
+// ExceptionReturn is ERET at EL1 or EL2: AArch64.ExceptionReturn. A return that
+// is not legal sets PSTATE.IL and stays at the EL.
 func (p *PE) ExceptionReturn() {
 	s := p.State
 	bank := &banks[(s.EL-1)&1]
+	pc := s.Reg[bank.elr]
 	p.SetPSTATE(s.Reg[bank.spsr])
-	s.PC = s.Reg[bank.elr]
+	s.PC = p.BranchAddr(pc)
 	s.Monitor.Size = 0
 	s.Event = true
 }
@@ -102,7 +117,7 @@ func (p *PE) SetPSTATE(spsr uint64) {
 	s := p.State
 	s.NZCV, s.DAIF = uint8(spsr>>28&15), uint8(spsr>>6&15)
 	s.PAN, s.UAO = spsr&spsrPAN != 0, spsr&spsrUAO != 0
-	s.SS = false // no software step
+	s.SS = false // there is no software step
 	if s.illegalReturn(spsr) {
 		s.IL = true
 		return
@@ -122,4 +137,22 @@ func (s *State) illegalReturn(spsr uint64) bool {
 		return true
 	}
 	return el == 1 && s.EL == 2 && s.Reg[HCR_EL2]&hcrTGE != 0
+}
+
+// BranchAddr is the PC after a branch to an address in a register: without the
+// tag, where the top byte is ignored. AArch64.BranchAddr.
+func (p *PE) BranchAddr(to uint64) uint64 {
+	if top := to >> 55; top == 0 || top == 1<<9-1 {
+		return to
+	}
+	half := to >> 55 & 1
+	switch c := p.present; {
+	case c.Regime == mmu.RegimeEL2:
+		if c.Half[0].TBI {
+			return to << 8 >> 8
+		}
+	case c.Half[half].TBI:
+		return uint64(int64(to<<8) >> 8)
+	}
+	return to
 }

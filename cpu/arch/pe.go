@@ -14,6 +14,8 @@ type PE struct {
 	GIC     GIC // nil without a GIC
 	// TimerWrites counts writes to timers: TimerDeadline may then be another.
 	TimerWrites uint64
+	Lines       Lines
+	Firmware    bool // something answers SMC, where EL3 would
 
 	mem      *mmu.Memory
 	domain   *mmu.Domain
