@@ -113,6 +113,10 @@ func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
 		f.value = v // most stores of a workload hit the same word of a page
 		return
 	}
+	if f.kind == ownVersion { // a page table or a ring
+		m.versions.at(f.value)[w] = v
+		return
+	}
 	m.setWord(f, pa.PFN(), w, v)
 }
 
