@@ -21,7 +21,7 @@ type Test struct {
 	Info    []Info     // Key=value lines, in order
 	Threads []Thread   // columns; at most MaxThreads
 	Vars    []Variable // shared variables, in order of first mention
-	Init    []Binding  // registers that do not start as 0, by thread and number
+	Init    []Binding  // registers with a type or an initial value other than 0
 	Show    []Term     // of the locations clause, in order
 	Filter  *Prop      // executions that do not satisfy it do not count; nil for all
 	Cond    Condition  // what is asked about final states
@@ -36,58 +36,55 @@ type Thread struct {
 	Code []Instr
 }
 
-// Instr is one instruction as it is written, with what it means.
-type Instr struct {
-	Text   string   // as written, spaces normalised
-	Line   int      // in the file, from 1
-	Labels []string // before it
-}
-
 // Variable is shared memory that has a name.
 type Variable struct {
 	Name  string
-	Size  int     // of an element, in bytes: 1, 2, 4 or 8
-	Init  []Value // one for each element; longer than 1 for arrays
-	Array bool    // was declared with [n]
-	Sign  bool    // its values are signed: they print so
-	Typed bool    // was declared with a type
+	Type  Type // of an element
+	Array bool // was declared with [n]
+	Init  []Value
 }
 
 // Binding is the initial value of a register.
 type Binding struct {
 	Thread int
 	Reg    Reg
+	Type   Type
 	Value  Value
 }
 
+// Type says how many bits of a value count and how they print. The zero Type
+// is that of everything declared without one: a signed number of 32 bits.
+type Type struct {
+	Size     int // in bytes: 1, 2, 4, 8; 0 stands for 4
+	Unsigned bool
+}
+
 // Value is what a register or an element of memory holds: a number of 64 bits,
-// or an address: the offset N in bytes into variable Var-1 of the test.
+// or an address: offset N, in bytes, into variable Var-1 of the test.
 type Value struct {
 	Var int32 // 0 for a number, else index into Test.Vars plus one
 	N   uint64
 }
 
-// Reg is a general-purpose register: 0 to 30 for X0 to X30, then ZR and SP, or
-// NZCV, or RES, that no instruction names and that holds whether the thread's
-// exclusive monitor is armed.
+// Reg is a register: 0 to 30 for X0 to X30, then those that are named.
 type Reg uint8
 
 // Registers that have no number in their name.
 const (
 	ZR   Reg = 31 // reads as zero, forgets writes
 	SP   Reg = 32 // the stack pointer
-	NZCV Reg = 33 // condition flags
-	NReg     = 34 // how many there are
+	NZCV Reg = 33 // the condition flags, in bits 3 to 0
+	RES  Reg = 34 // the address that the exclusive monitor watches, 0 for none
+	NReg     = 35 // how many there are
 )
 
-// Term is something that has a final value: a register of a thread or an
-// element of a variable.
+// Term is something that has a final value: a register of a thread, a
+// variable, or an element of one.
 type Term struct {
 	Thread int // of Reg; -1 for memory
 	Reg    Reg
 	Var    int // index into Test.Vars, if Thread is -1
-	Index  int // of the element; -1 for a whole variable
-	Text   string
+	Index  int // of the element; -1 for the whole variable
 }
 
 // Quantifier says which final states a condition is about.
@@ -104,7 +101,6 @@ const (
 type Condition struct {
 	Quant Quantifier
 	Prop  *Prop
-	Text  string // normalised, with its quantifier
 }
 
 // PropKind says what a proposition is.
@@ -118,7 +114,7 @@ const (
 	Or                      // one of Subs holds
 	Implies                 // Subs[0] fails or Subs[1] holds
 	Not                     // Subs[0] fails
-	EqValue                 // Left has the value Value
+	EqValue                 // Left has the value Values[0], or as an array Values
 	EqTerm                  // Left and Right have the same value
 )
 
@@ -127,7 +123,7 @@ type Prop struct {
 	Kind        PropKind
 	Subs        []*Prop
 	Left, Right Term
-	Value       Value
+	Values      []Value
 }
 
 // EventKind says what an event does.
@@ -215,12 +211,24 @@ const (
 // Options of an exploration. The zero value asks what herd7 answers.
 type Options struct {
 	Model      Model
-	Bound      int    // how often a thread may take a backward branch; 0 means DefaultBound
+	Bound      int    // how often a thread may jump back to the same place; 0 means DefaultBound
 	NoSpurious bool   // store-exclusives do not fail without a reason
 	Also       []Term // shown besides those of the locations clause and the condition
 }
 
-// State is a final state: the values of Result.Terms, in that order.
+// DefaultBound is how often a thread may jump back to the same place: herd7's
+// default.
+const DefaultBound = 2
+
+func (o *Options) bound() int {
+	if o.Bound == 0 {
+		return DefaultBound
+	}
+	return o.Bound
+}
+
+// State is a final state: the values of Result.Terms, one after the other. An
+// array has as many values as elements.
 type State []Value
 
 // Result is what all allowed executions of a test end in.
@@ -231,9 +239,8 @@ type Result struct {
 	States      []State     // each once, sorted as they print
 	Positive    int         // allowed executions that satisfy the proposition
 	Negative    int         // allowed executions that do not
-	Candidates  int         // executions that were looked at
 	Verdict     Verdict     // the answer to the condition
 	Observation Observation // Positive against Negative
-	Bound       int         // backward branches that a thread could take
-	Cut         bool        // some path ended at the bound: States may be incomplete
+	Bound       int         // how often a thread could jump back to the same place
+	Cut         bool        // some execution ended at the bound: States may be incomplete
 }
