@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"math/bits"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,23 +184,11 @@ func (t *table) code(r *row) string {
 	for _, a := range slices.Concat(f.assigns, r.assigns) {
 		assigns[a.to] = a.from
 	}
-	used := map[string]bool{}
-	note := func(expr string) {
-		for _, name := range identifier.FindAllString(expr, -1) {
-			used[name] = true
-		}
+	exprs := slices.Clone(f.conditions)
+	for _, to := range instFields {
+		exprs = append(exprs, assigns[to.name])
 	}
-	for _, e := range assigns {
-		note(e)
-	}
-	for _, e := range f.conditions {
-		note(e)
-	}
-	for _, fl := range r.fields {
-		if used[fl.name] {
-			fmt.Fprintf(&b, "%s := word>>%d&%#x\n", fl.name, fl.shift, uint32(1)<<fl.width-1)
-		}
-	}
+	b.WriteString(r.extract(exprs))
 	var early, late []string // conditions before and after the assignments
 	for _, c := range f.conditions {
 		if strings.Contains(c, "in.") {
@@ -254,6 +241,3 @@ func joined[T uint8 | uint16](list []T) string {
 	b.WriteByte('\n')
 	return b.String()
 }
-
-// fixedBits is how much of a word an encoding fixes.
-func (r *row) fixedBits() int { return bits.OnesCount32(r.mask) }

@@ -10,9 +10,10 @@ import (
 
 // A table is a64.txt, read.
 type table struct {
-	widths  map[string]int      // of the fields, in bits
-	formats map[string]*meaning // by name, without the @
-	rows    []*row              // encodings, in the order of the file
+	widths   map[string]int      // of the fields, in bits
+	formats  map[string]*meaning // by name, without the @
+	rows     []*row              // encodings, in the order of the file
+	operands map[string]string   // Go values, by the name that the table gives them
 }
 
 // A meaning says what the fields of an encoding mean.
@@ -36,8 +37,21 @@ type row struct {
 	format      string
 	assigns     []assign // besides the format's
 	class       string
-	mnemonic    string // with choices: cas{A:,a}
-	operands    []string
+	assembly
+	aliases []alias
+}
+
+// An assembly is how an instruction is written.
+type assembly struct {
+	mnemonic string // with choices: cas{A:,a}
+	operands []string
+}
+
+// An alias is another way to write some words of an encoding.
+type alias struct {
+	mask, match uint32 // of the fields that it fixes
+	condition   string // a Go expression, "" for always, or "never"
+	assembly
 }
 
 // A field is some bits of an encoding.
@@ -52,11 +66,15 @@ var classes = []string{"ALU", "MUL", "DIV", "LOAD", "STORE", "BRANCH", "SYS", "B
 
 // parseTable reads the text of a64.txt. Errors name the line.
 func parseTable(text string) (*table, error) {
-	t := &table{widths: map[string]int{}, formats: map[string]*meaning{}}
+	t := &table{widths: map[string]int{}, formats: map[string]*meaning{}, operands: map[string]string{}}
 	for i, line := range strings.Split(text, "\n") {
 		var err error
 		switch words := strings.Fields(line); {
 		case len(words) == 0 || words[0][0] == '#':
+		case words[0] == "operand":
+			err = t.parseOperand(columns(line))
+		case words[0] == "=":
+			err = t.parseAlias(columns(line))
 		case words[0] == "field":
 			err = t.parseWidths(words[1:])
 		case words[0][0] == '@':
@@ -150,13 +168,77 @@ func (t *table) parseRow(line int, cells []string) error {
 	if err := t.parseMeaning(r, cells[2]); err != nil {
 		return err
 	}
-	mnemonic, operands, _ := strings.Cut(cells[3], " ")
-	r.mnemonic = mnemonic
-	if operands != "" {
-		r.operands = strings.Split(operands, ", ")
+	var err error
+	if r.assembly, err = t.parseAssembly(r, cells[3]); err != nil {
+		return err
 	}
 	t.rows = append(t.rows, r)
 	return nil
+}
+
+func (t *table) parseOperand(cells []string) error {
+	name := strings.TrimSpace(strings.TrimPrefix(cells[0], "operand"))
+	if len(cells) != 2 || name == "" {
+		return fmt.Errorf("operand NAME | Go value")
+	}
+	if t.operands[name] != "" {
+		return fmt.Errorf("operand %s is declared twice", name)
+	}
+	t.operands[name] = cells[1]
+	return nil
+}
+
+// parseAssembly reads a mnemonic and its operands.
+func (t *table) parseAssembly(r *row, cell string) (a assembly, err error) {
+	mnemonic, operands, _ := strings.Cut(cell, " ")
+	a.mnemonic = mnemonic
+	if operands != "" {
+		a.operands = strings.Split(operands, ", ")
+	}
+	for _, o := range a.operands {
+		if t.operands[o] == "" {
+			return a, fmt.Errorf("%q is no operand", o)
+		}
+	}
+	_, err = r.choices(a.mnemonic)
+	return a, err
+}
+
+// parseAlias reads = NAME | fields | condition | assembly.
+func (t *table) parseAlias(cells []string) (err error) {
+	if len(cells) != 4 {
+		return fmt.Errorf("%d columns, not = NAME | fields | condition | assembly", len(cells))
+	}
+	name := strings.TrimSpace(strings.TrimPrefix(cells[0], "="))
+	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.name == name })
+	if i < 0 {
+		return fmt.Errorf("%q is no encoding", name)
+	}
+	r := t.rows[i]
+	a := alias{condition: cells[2]}
+	for _, word := range strings.Fields(cells[1]) {
+		name, value, _ := strings.Cut(word, "=")
+		f, ok := r.field(name)
+		v, err := strconv.ParseUint(value, 0, 32)
+		if !ok || err != nil || v >= 1<<f.width {
+			return fmt.Errorf("%q is no value of a field of %s", word, r.name)
+		}
+		a.mask |= f.bits()
+		a.match |= uint32(v) << f.shift
+	}
+	if a.assembly, err = t.parseAssembly(r, cells[3]); err != nil {
+		return err
+	}
+	r.aliases = append(r.aliases, a)
+	return nil
+}
+
+func (r *row) field(name string) (field, bool) {
+	i := slices.IndexFunc(r.fields, func(f field) bool { return f.name == name })
+	if i < 0 {
+		return field{}, false
+	}
+	return r.fields[i], true
 }
 
 // parseBits reads an encoding's 32 bits, the highest first.
@@ -231,10 +313,9 @@ func (t *table) overlaps() (out []string) {
 	return out
 }
 
-// syntax is the row's assembly as the table has it.
-func (r *row) syntax() string {
-	if len(r.operands) == 0 {
-		return r.mnemonic
+func (a assembly) String() string {
+	if len(a.operands) == 0 {
+		return a.mnemonic
 	}
-	return r.mnemonic + " " + strings.Join(r.operands, ", ")
+	return a.mnemonic + " " + strings.Join(a.operands, ", ")
 }
