@@ -76,6 +76,7 @@ func keyOf(va VA) uint64 { return uint64(va)&keyVA | uint64(va)>>55&1<<48 }
 type Context struct {
 	Stage1
 	Stage2        *Stage2 // nil if there is none
+	BadStage2     bool    // VTCR_EL2 has no sense: every access faults at level 0
 	VMID          uint16  // of EL1&0, also without stage 2
 	ProtectedWalk bool    // HCR_EL2.PTW: stage-1 tables may not lie in stage 2's Device memory
 	near, global  SpaceID

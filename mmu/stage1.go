@@ -53,25 +53,28 @@ func restrictOf(d Desc) (r restrict) {
 }
 
 // NewHalf returns the range of addresses whose top 64 - txsz bits are all alike.
-// Sizes that v8.2 does not have (TxSZ below 16 or above 39) give a range that is
-// Off, one of the behaviours that D8.2 allows.
+// Sizes that v8.2 does not have give a range that is Off, one of the behaviours
+// that D8.2 allows. A root that is not aligned to its table counts as if the bits
+// below were zero.
 func NewHalf(g Granule, txsz uint8, root uint64) Half {
-	h := Half{Root: root}
-	h.Granule, h.bits = g, uint8(g)-3
-	if txsz < 16 || txsz > 39 {
-		h.Off = true
-		txsz = 16
+	off := txsz < minTxSZ || txsz > maxTxSZ
+	if off {
+		txsz = minTxSZ
 	}
-	h.IPABits = 64 - txsz
-	for level := range h.shift {
-		h.shift[level] = uint8(g) + h.bits*uint8(3-level)
-		h.mask[level] = 1<<h.bits - 1
+	bits, start := 64-txsz, int8(3)
+	for uint(g)+(uint(g)-3)*uint(4-start) < uint(bits) {
+		start--
 	}
-	for h.Start = 3; h.Shift(h.Start)+uint(h.bits) < uint(h.IPABits); h.Start-- {
-	}
-	h.mask[h.Start] = 1<<(uint(h.IPABits)-h.Shift(h.Start)) - 1
+	h := Half{Geometry: newShape(g, bits, start), Off: off}
+	h.Root = root &^ (8<<(uint(bits)-h.Shift(start)) - 1)
 	return h
 }
+
+// The sizes that TCR.TxSZ may say: 48 to 25 bits of address.
+const (
+	minTxSZ = 16
+	maxTxSZ = 39
+)
 
 // Abort is why a virtual address did not translate.
 type Abort struct {
@@ -227,14 +230,18 @@ func (t *TLB) nested(m *Memory, c *Context, va VA, ipa IPA) (PA, uint, Abort) {
 	return pa, shift, Abort{}
 }
 
-// stage2 translates an IPA by stage 2, if there is one. Blocks are cached, as a
-// Neoverse N1 does ("IPA to PA mappings of 2MB and 1GB", TRM chapter A5); what
-// pages map is cached as part of a combined entry only. On a permission fault
-// found by the caller, fault holds the level.
+// stage2 translates an IPA by stage 2, if there is one, with the level of the
+// leaf in the fault of kind none. What a leaf maps is cached as part of a combined
+// entry only; the tables on the way to it are cached as for any IPA.
 func (t *TLB) stage2(m *Memory, c *Context, ipa IPA) (PA, uint, Prot, Fault) {
 	s := c.Stage2
-	if s == nil {
+	switch {
+	case c.BadStage2:
+		return 0, 0, 0, Fault{ipa, FaultTranslation, 0}
+	case s == nil:
 		return PA(ipa), 63, ProtRead | ProtWrite | ProtExec, Fault{}
+	case s.Root>>s.OutBits != 0:
+		return 0, 0, 0, Fault{ipa, FaultAddressSize, 0}
 	}
 	d, level, fault := t.walkLeaf(m, s, c.nestedSpace, ipa)
 	if fault.Kind != FaultNone {

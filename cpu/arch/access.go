@@ -41,6 +41,34 @@ func (r Reg) Row() *SysReg { return &table[r] }
 
 func (r Reg) String() string { return table[r].Name }
 
+// MRS executes MRS Xrt, <register>.
+func (p *PE) MRS(enc Enc, rt uint8) (v uint64, e Exception, failed bool) {
+	v, t := p.Read(RegAt(enc))
+	if t == NoTrap {
+		return v, e, false
+	}
+	return 0, p.RegTrap(p.reserved(enc, t), enc, rt, true), true
+}
+
+// MSR executes MSR <register>, Xrt, where Xrt is v.
+func (p *PE) MSR(enc Enc, rt uint8, v uint64) (e Exception, failed bool) {
+	t := p.Write(RegAt(enc), v)
+	if t == NoTrap {
+		return e, false
+	}
+	return p.RegTrap(p.reserved(enc, t), enc, rt, false), true
+}
+
+// reserved is the trap of an encoding in the space of an implementation, which
+// HCR_EL2.TIDCP sends to EL2.
+func (p *PE) reserved(enc Enc, t Trap) Trap {
+	crn := enc >> 7 & 15
+	if t == Undefined && p.EL == 1 && enc>>14 == 3 && (crn == 11 || crn == 15) && p.Reg[HCR_EL2]&hcrTIDCP != 0 {
+		return TrapEL2
+	}
+	return t
+}
+
 // Read reads a register as MRS at the present EL does.
 func (p *PE) Read(r Reg) (uint64, Trap) {
 	r, t := p.resolve(r, false)

@@ -85,17 +85,20 @@ func (p *PE) decode() {
 	*guest = mmu.Context{
 		Stage1: s.stage1EL10(),
 		Stage2: p.stage2,
-		VMID:   uint16(s.Reg[VTTBR_EL2] >> 48),
+		VMID:   s.vmid(),
 	}
 	switch {
 	case p.stage2 != nil:
 		guest.VMID = p.stage2.VMID
 	case hcr&(hcrVM|hcrDC) != 0:
-		guest.Stage2 = s.guestStage2(&p.guest)
+		guest.Stage2, guest.BadStage2 = &p.guest, !s.guestStage2(&p.guest)
 	}
 	guest.ProtectedWalk = hcr&hcrPTW != 0
 	guest.Bind(p.domain)
 
+	if p.HostEL2 {
+		return
+	}
 	host := &p.contexts[1]
 	*host = mmu.Context{Stage1: s.stage1EL2()}
 	host.Bind(p.domain)
@@ -164,18 +167,24 @@ func granule1(tg uint64) mmu.Granule {
 // counts as the PE's.
 func outBits(ips uint64) uint8 { return [8]uint8{32, 36, 40, 42, 44, 48, 48, 48}[ips&7] }
 
-// guestStage2 decodes stage 2 from VTCR_EL2 and VTTBR_EL2 into s2.
-func (s *State) guestStage2(s2 *mmu.Stage2) *mmu.Stage2 {
+// guestStage2 decodes stage 2 from VTCR_EL2 and VTTBR_EL2 into s2, and says
+// whether they have sense.
+func (s *State) guestStage2(s2 *mmu.Stage2) (ok bool) {
 	vtcr, vttbr := s.Reg[VTCR_EL2], s.Reg[VTTBR_EL2]
-	vmid := uint16(vttbr >> 48)
-	if vtcr>>19&1 == 0 {
-		vmid &= 0xff
-	}
 	g := granule0(vtcr >> 14)
-	start := int8(2 - vtcr>>6&3)
-	if g != mmu.Granule4K {
+	start := 2 - int8(vtcr>>6&3) // SL0
+	if g != mmu.Granule4K && start >= 0 {
 		start++
 	}
-	*s2 = mmu.NewGuestStage2(g, uint8(64-vtcr&0x3f), start, mmu.PA(vttbr&(1<<48-1)&^1), vmid, outBits(vtcr>>16))
-	return s2
+	*s2, ok = mmu.NewGuestStage2(g, 64-uint8(vtcr&0x3f), start, mmu.PA(vttbr&(1<<48-1)&^1), s.vmid(), outBits(vtcr>>16))
+	return ok
+}
+
+// vmid is the VMID in VTTBR_EL2: 8 bits without VTCR_EL2.VS.
+func (s *State) vmid() uint16 {
+	vmid := uint16(s.Reg[VTTBR_EL2] >> 48)
+	if s.Reg[VTCR_EL2]>>19&1 == 0 {
+		vmid &= 0xff
+	}
+	return vmid
 }

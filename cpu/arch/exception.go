@@ -100,16 +100,20 @@ func (p *PE) target(e *Exception) uint8 {
 // inHost reports whether EL2 is a VHE host's with EL0 under it: ELIsInHost.
 func (s *State) inHost() bool { return s.Reg[HCR_EL2]&(hcrE2H|hcrTGE) == hcrE2H|hcrTGE }
 
-// ExceptionReturn is ERET at EL1 or EL2: AArch64.ExceptionReturn. A return that
-// is not legal sets PSTATE.IL and stays at the EL.
-func (p *PE) ExceptionReturn() {
+// ExceptionReturn is ERET: AArch64.ExceptionReturn. A return that is not legal
+// sets PSTATE.IL and stays at the EL. At EL0 ERET is the exception returned.
+func (p *PE) ExceptionReturn() (e Exception, failed bool) {
 	s := p.State
-	bank := &banks[(s.EL-1)&1]
+	if s.EL == 0 {
+		return p.Unknown(), true
+	}
+	bank := &banks[s.EL-1]
 	pc := s.Reg[bank.elr]
 	p.SetPSTATE(s.Reg[bank.spsr])
 	s.PC = p.BranchAddr(pc)
 	s.Monitor.Size = 0
 	s.Event = true
+	return e, false
 }
 
 // SetPSTATE restores PSTATE from a saved one: SetPSTATEFromPSR.

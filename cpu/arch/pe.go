@@ -56,6 +56,18 @@ func (p *PE) Refresh() {
 	p.setEL(p.EL, p.SPSel)
 }
 
+// Sync saves, restores or hashes what a PE holds besides its State, which is
+// loaded before with Load.
+func (p *PE) Sync(c *sim.Codec) {
+	c.Tag("pe")
+	sim.Uint(c, &p.Now)
+	c.U64(&p.TimerWrites)
+	for _, line := range []*bool{&p.Lines.IRQ, &p.Lines.FIQ, &p.Lines.SError, &p.Lines.VIRQ, &p.Lines.VFIQ, &p.Lines.VSError} {
+		c.Bool(line)
+	}
+	c.U64(&p.epoch)
+}
+
 // Epoch changes, never to return, whenever a translation that Translate gave may
 // no longer hold: what was kept of it is void. Going between EL0 and EL1 does not
 // change it: an entry knows both.

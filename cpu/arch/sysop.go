@@ -110,7 +110,7 @@ var sysOps = [...]SysOp{
 // Sys executes a SYS instruction with the value of its register. What it leaves
 // to the caller is the action; failed says that it is the exception instead.
 func (p *PE) Sys(enc Enc, rt uint8, v uint64) (a Action, e Exception, failed bool) {
-	op := sysOpAt(enc)
+	op := SysOpAt(enc)
 	if op == nil || p.EL < op.EL {
 		return Done, p.Unknown(), true
 	}
@@ -128,14 +128,21 @@ func (p *PE) Sys(enc Enc, rt uint8, v uint64) (a Action, e Exception, failed boo
 	return op.Action, e, false
 }
 
-func sysOpAt(enc Enc) *SysOp {
-	for i := range sysOps {
-		if sysOps[i].Enc == enc {
-			return &sysOps[i]
-		}
+// SysOpAt returns the row of a SYS instruction, nil if there is none.
+func SysOpAt(enc Enc) *SysOp {
+	if i := sysOpByEnc[enc&(1<<14-1)]; enc>>14 == 1 && i != 0 {
+		return &sysOps[i-1]
 	}
 	return nil
 }
+
+// sysOpByEnc holds the place in sysOps + 1.
+var sysOpByEnc = func() (by [1 << 14]uint8) {
+	for i, op := range sysOps {
+		by[op.Enc&(1<<14-1)] = uint8(i + 1)
+	}
+	return by
+}()
 
 // sysTrap says whether a control bit traps a SYS instruction.
 func (p *PE) sysTrap(op *SysOp) Trap {

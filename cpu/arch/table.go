@@ -360,7 +360,7 @@ var table = [NumRegs]SysReg{
 	ICC_IGRPEN1_EL1: {"ICC_IGRPEN1_EL1", EncOf(3, 0, 12, 12, 7), [3]Rights{no, rw, rw}, 0, 0, Interrupt, Free, NoReg},
 
 	// Debug: stored, without effect.
-	MDSCR_EL1:         {"MDSCR_EL1", EncOf(2, 0, 0, 2, 2), [3]Rights{no, rw, rw}, 0, 0x0008f001, Stored, ByTDA, NoReg},
+	MDSCR_EL1:         {"MDSCR_EL1", EncOf(2, 0, 0, 2, 2), [3]Rights{no, rw, rw}, 0, 0xf001, Stored, ByTDA, NoReg},
 	MDCCINT_EL1:       {"MDCCINT_EL1", EncOf(2, 0, 0, 2, 0), [3]Rights{no, rw, rw}, 0, 0, Zero, ByTDA, NoReg},
 	OSDTRRX_EL1:       {"OSDTRRX_EL1", EncOf(2, 0, 0, 0, 2), [3]Rights{no, rw, rw}, 0, 0, Zero, ByTDA, NoReg},
 	OSDTRTX_EL1:       {"OSDTRTX_EL1", EncOf(2, 0, 0, 3, 2), [3]Rights{no, rw, rw}, 0, 0, Zero, ByTDA, NoReg},
