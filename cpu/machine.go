@@ -71,7 +71,7 @@ type Machine struct {
 // that Validate accepts.
 func NewMachine(spec Spec) *Machine {
 	if err := spec.Validate(); err != nil {
-		panic(err) // the caller validates what users say
+		panic("cpu: " + err.Error()) // the caller validates what users say
 	}
 	if spec.TLB == (mmu.TLBSpec{}) {
 		spec.TLB = mmu.NeoverseN1

@@ -142,7 +142,7 @@ func (t *translationCache) add(epoch uint64, devid, eventid, intid uint32) {
 func (t *translationCache) sync(c *sim.Codec) {
 	c.U64(&t.epoch)
 	keys := make([]uint32, 0, len(t.lpis))
-	for key := range t.lpis {
+	for key := range t.lpis { // order-free: sorted below
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)

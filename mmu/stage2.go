@@ -21,7 +21,7 @@ type Stage2 struct {
 func NewStage2(m *Memory, a *Allocator, g Granule, ipaBits uint8, vmid uint16) Stage2 {
 	shape, err := NewGeometry(g, ipaBits)
 	if err != nil {
-		panic(err) // the caller validates what users say
+		panic("mmu: " + err.Error()) // the caller validates what users say
 	}
 	s := Stage2{Geometry: shape, VMID: vmid, OutBits: PABits, alloc: a}
 	s.Root = a.Alloc(s.rootOrder()).PA()
