@@ -183,10 +183,11 @@ func (m *machine) progress() Progress {
 }
 
 // Statistics lists every statistic that a run records, by building the machine
-// of the default scenario with an ITS and reading it before it runs.
+// of the default scenario with one vCPU and an ITS and reading it before it runs.
 func Statistics() ([]sim.Stat, error) {
 	s := scenario.Default()
 	s.ITS.Devices = 1
+	s.VM.VCPUs = scenario.OptCount{N: 1}
 	p, err := s.Plan(nil)
 	if err != nil {
 		return nil, err

@@ -99,6 +99,9 @@ func (m *machine) simulate(r *Result, o Options) error {
 	if at := o.Snapshot.In(m.plan.Clock); at != 0 {
 		snapshot = at
 	}
+	if now := m.engine.Now(); snapshot <= now && now != 0 {
+		return fmt.Errorf("%s continues at cycle %d, after the snapshot that is asked for at %s", o.ResumeName, now, o.Snapshot)
+	}
 	nextHash := sim.Never
 	if o.Hashes {
 		nextHash = (m.engine.Now()/hashPeriod + 1) * hashPeriod
@@ -110,7 +113,7 @@ func (m *machine) simulate(r *Result, o Options) error {
 		if _, more := m.engine.Next(); !more {
 			return fmt.Errorf("the simulation stands still at cycle %d: every thread waits (a defect of ringmap)", m.engine.Now())
 		}
-		m.engine.Run(min(m.engine.Now()+slice, nextHash, max(snapshot, m.engine.Now())))
+		m.engine.Run(min(m.engine.Now()+slice, nextHash, snapshot))
 		now := m.engine.Now()
 		if now >= nextHash && !m.vmm.Done() {
 			r.Hashes = append(r.Hashes, StateHash{uint64(now), m.hash()})

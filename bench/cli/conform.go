@@ -25,7 +25,7 @@ func conformCommand(t *terminal) *cobra.Command {
 		Long: `Replay recordings of real kernels on the model and compare every result. A
 scenario is ok, different (the first difference is named) or unsupported (with
 the operation that the model cannot do). Exit status 1 if any differs.`,
-		Example: `  ringmap conform bench/conform/testdata/7.2/b.jsonl.zst
+		Example: `  ringmap conform bench/conform/testdata/7.2/b.jsonl
   ringmap conform --kernel 6.12 -v recordings/6.12/*.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

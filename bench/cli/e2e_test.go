@@ -174,6 +174,49 @@ func TestRingOnlyLosesITSPages(t *testing.T) {
 	}
 }
 
+// TestScenarios: every scenario that ships runs in half a minute and 2 GiB.
+func TestScenarios(t *testing.T) {
+	files, _ := filepath.Glob("../../scenarios/*.yaml")
+	if len(files) < 7 {
+		t.Fatalf("scenarios %v", files)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("runs for seconds")
+			}
+			var out bytes.Buffer
+			cmd := exec.Command(program, "run", file, "--json")
+			cmd.Stdout = &out
+			if err := cmd.Run(); err != nil {
+				t.Fatal(err)
+			}
+			usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+			if mib := usage.Maxrss >> 10; mib >= 2048 {
+				t.Errorf("peak memory %d MiB", mib)
+			}
+			if s := cmd.ProcessState.UserTime().Seconds(); s > 40 {
+				t.Errorf("%.0f s of processor time", s)
+			}
+			r := parse(t, out.String())
+			lossy := map[string]bool{"ring-only.yaml": true, "hazards.yaml": true}[filepath.Base(file)]
+			if (r.Audit.LostPages != 0) != lossy {
+				t.Errorf("%d pages lost", r.Audit.LostPages)
+			}
+		})
+	}
+}
+
+// TestHazardsFixed: the hazard of the demonstration can be repaired.
+func TestHazardsFixed(t *testing.T) {
+	for _, args := range [][]string{{"--set", "hazards.ring.block_mapping=fixed"}, {"--kernel", "7.2+fixed"}} {
+		r := parse(t, good(t, append([]string{"run", "../../scenarios/hazards.yaml", "--json", "--no-baseline"}, args...)...).stdout)
+		if r.Audit.LostPages != 0 {
+			t.Errorf("%v: %d pages lost", args, r.Audit.LostPages)
+		}
+	}
+}
+
 // TestOnLossFail: a loss decides the exit status where the scenario says so.
 func TestOnLossFail(t *testing.T) {
 	for mode, status := range map[string]int{"ring": 1, "ring+bitmap": 0} {
@@ -228,6 +271,11 @@ func TestSnapshotContinues(t *testing.T) {
 				}
 				if diff := cmp.Diff(want, good(t, append(args, "--resume", file)...).stdout); diff != "" {
 					t.Fatalf("resumed at %s it differs:\n%s", at, diff)
+				}
+				for _, wrong := range [][]string{{"--seed", "9"}, {"--snapshot-at", "2cyc", "--snapshot", file + "2"}} {
+					if o := ringmap(t, append(append(args, "--resume", file), wrong...)...); o.status != 2 || !strings.Contains(o.stderr, file) {
+						t.Fatalf("resumed with %v: status %d, %s", wrong, o.status, o.stderr)
+					}
 				}
 			}
 		})

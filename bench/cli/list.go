@@ -10,6 +10,7 @@ import (
 	"ringmap/bench/scenario"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
+	"ringmap/sim"
 	"ringmap/workloads"
 )
 
@@ -20,6 +21,7 @@ type item struct {
 	Default string `json:"default,omitempty"`
 	Range   string `json:"range,omitempty"`
 	Text    string `json:"description"`
+	Note    string `json:"note,omitempty"`
 	Source  string `json:"source,omitempty"`
 	Params  []item `json:"parameters,omitempty"`
 }
@@ -79,16 +81,28 @@ func listCommand(t *terminal) *cobra.Command {
 func printItems(t *terminal, items []item) {
 	wide := 0
 	for _, i := range items {
-		wide = max(wide, len(i.Name))
+		wide = max(wide, min(len(i.Name), 32))
 	}
 	for _, i := range items {
-		fmt.Fprintf(t.out, "%s%s  %s\n", t.style.bold(i.Name), strings.Repeat(" ", wide-len(i.Name)), i.Text+facts(i))
+		entry(t, "", i.Name, wide, i.Text+facts(i))
 		for _, p := range i.Params {
-			fmt.Fprintf(t.out, "    %-14s %s\n", p.Name, p.Text+facts(p))
+			entry(t, "    ", p.Name, 14, p.Text+facts(p))
 		}
 		if i.Source != "" {
-			fmt.Fprintf(t.out, "    %s\n", t.style.faint(i.Source))
+			for _, line := range wrap(i.Source, t.rows-4) {
+				fmt.Fprintf(t.out, "    %s\n", t.style.faint(line))
+			}
 		}
+	}
+}
+
+// entry prints a name and its explanation, which goes on below itself.
+func entry(t *terminal, indent, name string, wide int, text string) {
+	left := indent + name + strings.Repeat(" ", max(wide-len(name), 0)) + "  "
+	lines := wrap(text, max(t.rows-len(indent)-wide-2, 30))
+	fmt.Fprintf(t.out, "%s%s%s\n", indent+t.style.bold(name), left[len(indent)+len(name):], lines[0])
+	for _, line := range lines[1:] {
+		fmt.Fprintf(t.out, "%s%s\n", strings.Repeat(" ", len(indent)+wide+2), strings.TrimSpace(line))
 	}
 }
 
@@ -104,6 +118,9 @@ func facts(i item) string {
 	if i.Default != "" {
 		words = append(words, "default "+i.Default)
 	}
+	if i.Note != "" {
+		words = append(words, i.Note)
+	}
 	if len(words) == 0 {
 		return ""
 	}
@@ -112,7 +129,7 @@ func facts(i item) string {
 
 func listModes() ([]item, error) {
 	return []item{
-		{Name: "ring+bitmap", Text: "each vCPU records into its ring; writes without a vCPU go to the memslot's bitmap, collected last", Default: "yes"},
+		{Name: "ring+bitmap", Text: "each vCPU records into its ring; writes without a vCPU go to the memslot's bitmap, collected last", Note: "default"},
 		{Name: "ring", Text: "rings alone: what is written without a vCPU is recorded nowhere"},
 		{Name: "bitmap", Text: "one bitmap a memslot for all writers; KVM_GET_DIRTY_LOG copies and clears it (vmm.clear: manual adds KVM_CLEAR_DIRTY_LOG)"},
 		{Name: "off", Text: "nothing is recorded: the baseline of guest.slowdown"},
@@ -136,12 +153,12 @@ func listPatterns() ([]item, error) {
 func listPolicies() ([]item, error) {
 	var items []item
 	for i, p := range vmm.Policies() {
-		it := item{Name: p.Name, Text: p.Desc, Source: p.Source, Default: "vmm.interval never"}
+		it := item{Name: p.Name, Text: p.Desc, Source: p.Source, Note: "vmm.interval never unless set"}
 		if p.PeriodNS != 0 {
-			it.Default = "vmm.interval " + scenario.Time{Picos: p.PeriodNS * 1000}.String()
+			it.Note = "vmm.interval " + scenario.Time{Picos: p.PeriodNS * 1000}.String() + " unless set"
 		}
 		if i == 0 {
-			it.Text += " [default]"
+			it.Note = "default; " + it.Note
 		}
 		items = append(items, it)
 	}
@@ -150,7 +167,7 @@ func listPolicies() ([]item, error) {
 
 func listKernels() ([]item, error) {
 	texts := map[string]string{
-		"7.2":       "Linux 7.2, as recorded: the reference [default]",
+		"7.2":       "Linux 7.2, as recorded: the reference",
 		"6.12":      "Linux 6.12, as recorded",
 		"7.2+fixed": "Linux 7.2 with every known hazard repaired",
 	}
@@ -158,6 +175,7 @@ func listKernels() ([]item, error) {
 	for _, k := range kvmcore.Kernels {
 		items = append(items, item{Name: k, Text: texts[k]})
 	}
+	items[0].Note = "default"
 	return items, nil
 }
 
@@ -170,7 +188,7 @@ func listHazards() ([]item, error) {
 				where += ", real in " + name
 			}
 		}
-		items = append(items, item{Name: h.Name, Text: h.Description, Default: strings.TrimPrefix(where, ", "), Source: "fixed: " + h.Fix + " — " + h.Source})
+		items = append(items, item{Name: h.Name, Text: h.Description, Note: strings.TrimPrefix(where, ", "), Source: "fixed: " + h.Fix + " — " + h.Source})
 	}
 	return append(items, item{Name: "drop_every", Unit: "records", Default: "0", Text: "drop each Nth record on purpose, to see the audit find the page"}), nil
 }
@@ -194,9 +212,16 @@ func listStats() ([]item, error) {
 	}
 	var items []item
 	for _, s := range stats {
-		items = append(items, item{Name: s.Name, Unit: s.Unit, Text: s.Desc})
+		name := strings.Replace(s.Name, "vcpu.0.", "vcpu.<n>.", 1)
+		items = append(items, item{Name: name, Unit: s.Unit, Text: s.Desc, Note: kindNotes[s.Kind]})
 	}
 	return items, nil
+}
+
+// kindNotes says what the record holds beside the value of that name.
+var kindNotes = map[sim.Kind]string{
+	sim.KindLevel:     "mean over time; .max beside it",
+	sim.KindHistogram: "mean; .count .p50 .p99 .max beside it",
 }
 
 func listKeys() ([]item, error) {

@@ -41,7 +41,7 @@ func summary(r *bench.Result, st style, columns int) []string {
 }
 
 func headline(r *bench.Result) string {
-	return fmt.Sprintf("kernel %s, %s, %s vCPUs, %s, seed %d", r.Config("kernel"), r.Config("tracking.mode"), r.Config("vcpus"), bytesOf(r.Number("memory_bytes")), r.Seed)
+	return fmt.Sprintf("kernel %s, %s, %s, %s, seed %d", r.Config("kernel"), r.Config("tracking.mode"), count(int(r.Number("vcpus")), "vCPU"), bytesOf(r.Number("memory_bytes")), r.Seed)
 }
 
 // timeSection is the cycle stack: all vCPU threads together, then the others.
@@ -58,11 +58,21 @@ func timeSection(r *bench.Result, st style, columns int) []string {
 	run := r.Stat("time.cycles")
 	lines := []string{fmt.Sprintf("%s: the guest ran for %s cycles (%s)%s", st.bold("Where the cycles went"),
 		humanize.Comma(int64(run)), seconds(run, r.Number("clock_hz")), slowdown(r))}
-	lines = append(lines, stack(fmt.Sprintf("%d vCPU threads", len(vcpus)), vcpus, st, columns)...)
+	lines = append(lines, stack(count(len(vcpus), "vCPU thread"), vcpus, st, columns)...)
 	for _, t := range others {
-		lines = append(lines, oneLineStack(t))
+		if t.Name == "vmm" { // the devices' thread does nothing but signal
+			lines = append(lines, oneLineStack(t))
+		}
 	}
 	return lines
+}
+
+// count is a number of things, in the singular if it is one.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func slowdown(r *bench.Result) string {
