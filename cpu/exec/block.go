@@ -123,10 +123,12 @@ func (e *Exec) decode(p *page, off uint64, n int) *block {
 		pa := p.pa + mmu.PA(off)
 		word := uint32(e.mem.LoadIn(p.frame, pa, 4))
 		in, ok := isa.Decode(word)
-		u := uop{do: undefined, off: uint16(off), word: word}
+		u := uop{off: uint16(off), word: word}
 		last = true
 		if ok {
 			last = lower(&u, &in)
+		} else {
+			u.do = undefined
 		}
 		switch {
 		case in.Op == isa.Bcond && fuse(b, &u):
