@@ -150,7 +150,7 @@ func (p *PE) BranchAddr(to uint64) uint64 {
 		return to
 	}
 	half := to >> 55 & 1
-	switch c := p.present; {
+	switch c := p.Present; {
 	case c.Regime == mmu.RegimeEL2:
 		if c.Half[0].TBI {
 			return to << 8 >> 8

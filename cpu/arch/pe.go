@@ -8,22 +8,22 @@ import (
 // PE is one processing element: a State and what executes it.
 type PE struct {
 	*State
-	HostEL2 bool // the kernel at EL2 is modelled: nothing executes there
-	Now     sim.Cycle
-	Clock   Clock
-	GIC     GIC // nil without a GIC
+	Present  *mmu.Context // the translation regime of the present EL
+	Now      sim.Cycle    // set before an access to a timer
+	Clock    Clock
+	GIC      GIC // nil without a GIC
+	Lines    Lines
+	HostEL2  bool // the kernel at EL2 is modelled: nothing executes there
+	Firmware bool // something answers SMC, where EL3 would
 	// TimerWrites counts writes to timers: TimerDeadline may then be another.
 	TimerWrites uint64
-	Lines       Lines
-	Firmware    bool // something answers SMC, where EL3 would
 
 	mem      *mmu.Memory
 	domain   *mmu.Domain
 	tlb      *mmu.TLB
 	stage2   *mmu.Stage2    // the modelled kernel's
-	contexts [2]mmu.Context // of EL1&0; of EL2 or EL2&0
-	present  *mmu.Context   // of the present EL
 	guest    mmu.Stage2     // what VTCR_EL2 and VTTBR_EL2 say
+	contexts [2]mmu.Context // of EL1&0; of EL2 or EL2&0
 	epoch    uint64
 }
 
@@ -35,10 +35,10 @@ type GIC interface {
 	WriteICC(r Reg, v uint64, virtual bool) bool
 }
 
-// NewPE returns a PE with a TLB of a domain on a memory. A State must be loaded
-// before anything else.
-func NewPE(m *mmu.Memory, d *mmu.Domain, t *mmu.TLB) *PE {
-	return &PE{mem: m, domain: d, tlb: t}
+// NewPE returns a PE with a TLB of a domain on a memory, its cycles related to
+// the system counter by a clock. A State must be loaded before anything else.
+func NewPE(m *mmu.Memory, d *mmu.Domain, t *mmu.TLB, k Clock) *PE {
+	return &PE{mem: m, domain: d, tlb: t, Clock: k}
 }
 
 // Load puts a state on the PE. s2 is the stage 2 that a modelled kernel keeps for
@@ -81,8 +81,8 @@ func (p *PE) setEL(el, spsel uint8) {
 	if el == 2 || el == 0 && s.inHost() {
 		present = &p.contexts[1]
 	}
-	if p.present != present {
-		p.present = present
+	if p.Present != present {
+		p.Present = present
 		p.epoch++
 	}
 }

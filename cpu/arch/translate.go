@@ -34,14 +34,14 @@ func (s *State) FetchMode() mmu.Mode {
 // Found says where the TLB had it: after Miss, TLB.Trail lists what the walk
 // read. With an Abort (Kind not FaultNone) the entry is nil.
 func (p *PE) Translate(va mmu.VA, a mmu.Access, mode mmu.Mode) (*mmu.Entry, mmu.Found, mmu.Abort) {
-	e, found := p.tlb.LookupVA(p.present, va)
+	e, found := p.tlb.LookupVA(p.Present, va)
 	if e != nil && e.AllowsAs(mode, a) {
 		return e, found, mmu.Abort{}
 	}
-	e, abort := p.tlb.WalkVA(p.mem, p.present, va, a, mode)
+	e, abort := p.tlb.WalkVA(p.mem, p.Present, va, a, mode)
 	return e, mmu.Miss, abort
 }
 
 // Peek returns the entry that the TLB holds for an address in the present
 // regime, nil if none, without a trace.
-func (p *PE) Peek(va mmu.VA) *mmu.Entry { return p.tlb.PeekVA(p.present, va) }
+func (p *PE) Peek(va mmu.VA) *mmu.Entry { return p.tlb.PeekVA(p.Present, va) }
