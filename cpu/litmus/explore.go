@@ -1,0 +1,480 @@
+package litmus
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// MaxPaths is how many paths, with the values they read, a thread may have.
+const MaxPaths = 1 << 18
+
+// Explore finds every final state that a model allows.
+//
+//	paths of each thread, for every value that may be read
+//	  └► one path a thread, so that every value read is written by some of them
+//	       └► reads-from, read by read; coherence, pair by pair
+//	            └► ordered-before is kept closed all the way: a cycle ends the branch
+func Explore(t *Test, o Options) (*Result, error) {
+	x, err := newExplorer(t, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.combine(0, signature{}, signature{}); err != nil {
+		return nil, err
+	}
+	return x.result(), nil
+}
+
+// path is one way through a thread, with the values that it reads.
+type path struct {
+	effects []effect
+	fences  []fence
+	regs    []Value   // final values of explorer.regTerms of the thread
+	need    signature // what is read
+	have    signature // what is written
+	cut     bool      // ends at the loop bound
+	err     *Error    // ends in something outside the model
+	order   *pathOrder
+}
+
+// signature is a set of (location, value) pairs, each hashed to one bit: what
+// one lacks of another it lacks for certain.
+type signature [4]uint64
+
+func (s *signature) add(loc int, value uint32) {
+	h := (uint32(loc)*0x9e3779b1 + value*0x85ebca6b) >> 24
+	s[h>>6] |= 1 << (h & 63)
+}
+
+func (s signature) or(o signature) signature {
+	for i := range s {
+		s[i] |= o[i]
+	}
+	return s
+}
+
+func (s *signature) lacks(of, also *signature) bool {
+	for i := range s {
+		if of[i]&^(s[i]|also[i]) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// location is a piece of memory that no access divides.
+type location struct {
+	vari, off, size int
+	init            uint32 // interned
+}
+
+// explorer holds what one exploration knows.
+type explorer struct {
+	test    *Test
+	opt     *Options
+	memory  *domain
+	paths   [][]path
+	rest    []signature // by thread: what its paths and those of later threads may write
+	initial signature   // what initial writes write
+
+	locs  []location
+	locAt [][]int16 // by variable and offset
+
+	values []Value // interned
+	index  map[Value]uint32
+
+	terms    []Term  // what internal states show: shown, Also, filter's
+	regTerms [][]int // by thread: indexes into terms
+	chosen   []*path // the paths being combined
+	cut      bool    // some candidate ends at the bound
+	search   search
+	found    stateSet
+	yield    func() bool // if set, called for every allowed execution; false ends the search
+	stopped  bool
+}
+
+func newExplorer(t *Test, o Options) (*explorer, error) {
+	if o.Bound < 0 {
+		return nil, &Error{File: t.File, Msg: fmt.Sprintf("loop bound %d; it counts jumps", o.Bound)}
+	}
+	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, chosen: make([]*path, len(t.Threads))}
+	x.terms = t.shown()
+	x.terms = append(x.terms, o.Also...)
+	if t.Filter != nil {
+		t.Filter.terms(&x.terms)
+	}
+	slices.SortFunc(x.terms, t.compareTerms)
+	x.terms = slices.Compact(x.terms)
+	x.regTerms = make([][]int, len(t.Threads))
+	for i, term := range x.terms {
+		if term.Thread >= 0 {
+			x.regTerms[term.Thread] = append(x.regTerms[term.Thread], i)
+		}
+	}
+	if err := x.walk(); err != nil {
+		return nil, err
+	}
+	if err := x.locate(); err != nil {
+		return nil, err
+	}
+	x.sign()
+	x.found.init(x)
+	return x, nil
+}
+
+// walk finds the paths of all threads. The values that reads may return grow
+// with what paths write, until nothing is new. A value that is read has a
+// chain of writes behind it, one for each step of the chain, so more rounds
+// than an execution has writes bring nothing that can happen.
+func (x *explorer) walk() error {
+	t := x.test
+	x.memory = newDomain(t)
+	x.paths = make([][]path, len(t.Threads))
+	machines := make([]machine, len(t.Threads))
+	for i := range machines {
+		m := &machines[i]
+		m.test, m.thread, m.opt, m.memory = t, i, x.opt, x.memory
+		m.jumps = make([]int, len(t.Threads[i].Code)+1)
+	}
+	seen := make([][]int, len(t.Threads)) // by thread and variable: how many writes were known, -1 if not read
+	for round := 0; ; round++ {
+		longest := 0
+		for i := range machines {
+			if seen[i] != nil && !x.news(seen[i]) {
+				longest += writesOf(x.paths[i])
+				continue
+			}
+			if err := x.enumerate(&machines[i], &seen[i]); err != nil {
+				return err
+			}
+			longest += writesOf(x.paths[i])
+		}
+		if x.memory.full {
+			return &Error{File: t.File, Outside: true, Msg: fmt.Sprintf("a variable may take more than %d values (MaxValues)", MaxValues)}
+		}
+		if !x.memory.fresh || round > longest {
+			return nil
+		}
+		x.memory.fresh = false
+	}
+}
+
+func writesOf(paths []path) (most int) {
+	for i := range paths {
+		n := 0
+		for k := range paths[i].effects {
+			if paths[i].effects[k].kind == Write {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// news reports whether a variable that was read has been written otherwise since.
+func (x *explorer) news(seen []int) bool {
+	for v, n := range seen {
+		if n >= 0 && n != len(x.memory.vars[v].writes) {
+			return true
+		}
+	}
+	return false
+}
+
+// enumerate finds the paths of one thread for the values known.
+func (x *explorer) enumerate(m *machine, seen *[]int) error {
+	now := make([]int, len(x.test.Vars))
+	for i := range now {
+		now[i] = -1
+	}
+	paths := x.paths[m.thread][:0]
+	var effects []effect
+	var fences []fence
+	var regs []Value
+	m.choices = m.choices[:0]
+	before := make([]int, len(now))
+	for v := range before {
+		before[v] = len(x.memory.vars[v].writes)
+	}
+	for more := true; more; more = m.again() {
+		m.run()
+		for i := range m.effects {
+			if m.effects[i].kind == Read {
+				now[m.effects[i].vari] = before[m.effects[i].vari]
+			}
+		}
+		if m.dead {
+			continue
+		}
+		if len(paths) == MaxPaths {
+			return &Error{File: x.test.File, Outside: true, Msg: fmt.Sprintf("P%d has more than %d paths (MaxPaths); lower the loop bound", m.thread, MaxPaths)}
+		}
+		p := path{cut: m.cut, err: m.err}
+		n := len(effects)
+		effects = append(effects, m.effects...)
+		p.effects = effects[n:len(effects):len(effects)]
+		n = len(fences)
+		fences = append(fences, m.fences...)
+		p.fences = fences[n:len(fences):len(fences)]
+		n = len(regs)
+		for _, k := range x.regTerms[m.thread] {
+			regs = append(regs, m.regs[x.terms[k].Reg].v)
+		}
+		p.regs = regs[n:len(regs):len(regs)]
+		paths = append(paths, p)
+	}
+	for i := range paths {
+		for k := range paths[i].effects {
+			if e := &paths[i].effects[k]; e.kind == Write {
+				x.memory.add(int(e.vari), write{int(e.off), int(e.size), e.v})
+			}
+		}
+	}
+	x.paths[m.thread], *seen = paths, now
+	return nil
+}
+
+// locate divides memory at the bounds of every access.
+func (x *explorer) locate() error {
+	t := x.test
+	bounds := make([][]bool, len(t.Vars))
+	for v := range t.Vars {
+		size := t.size(v)
+		bounds[v] = make([]bool, size*len(t.Vars[v].Init)+1)
+		for i := range t.Vars[v].Init {
+			bounds[v][i*size] = true
+		}
+	}
+	for _, paths := range x.paths {
+		for i := range paths {
+			for k := range paths[i].effects {
+				e := &paths[i].effects[k]
+				bounds[e.vari][e.off] = true
+				bounds[e.vari][e.off+int32(e.size)] = true
+			}
+		}
+	}
+	x.locAt = make([][]int16, len(t.Vars))
+	for v, b := range bounds {
+		x.locAt[v] = make([]int16, len(b))
+		for off := 0; off+1 < len(b); off++ {
+			if b[off] {
+				x.locs = append(x.locs, location{vari: v, off: off})
+			}
+			x.locs[len(x.locs)-1].size++
+			x.locAt[v][off] = int16(len(x.locs) - 1)
+		}
+	}
+	for i := range x.locs {
+		l := &x.locs[i]
+		size := t.size(l.vari)
+		whole := truncate(t.Vars[l.vari].Init[l.off/size], size)
+		if whole.Var != 0 && l.size != size {
+			return &Error{File: t.File, Outside: true, Msg: fmt.Sprintf("%s holds an address but is accessed in parts", t.Vars[l.vari].Name)}
+		}
+		l.init = x.intern(piece(whole, l.off%size, l.size))
+		x.initial.add(i, l.init)
+	}
+	return nil
+}
+
+// piece cuts some bytes out of a value.
+func piece(v Value, off, size int) Value {
+	if v.Var == 0 {
+		v.N >>= 8 * off
+		if size < 8 {
+			v.N &= 1<<(8*size) - 1
+		}
+	}
+	return v
+}
+
+// split calls f with every location of an effect and the value there.
+func (x *explorer) split(e *effect, f func(loc int, part Value)) {
+	for off := int(e.off); off < int(e.off)+int(e.size); {
+		loc := int(x.locAt[e.vari][off])
+		size := x.locs[loc].size
+		f(loc, piece(e.v, off-int(e.off), size))
+		off += size
+	}
+}
+
+func (x *explorer) intern(v Value) uint32 {
+	if i, ok := x.index[v]; ok {
+		return i
+	}
+	i := uint32(len(x.values))
+	x.values = append(x.values, v)
+	x.index[v] = i
+	return i
+}
+
+// sign computes what paths need and have.
+func (x *explorer) sign() {
+	x.rest = make([]signature, len(x.paths)+1)
+	for i := len(x.paths) - 1; i >= 0; i-- {
+		x.rest[i] = x.rest[i+1]
+		for k := range x.paths[i] {
+			p := &x.paths[i][k]
+			for j := range p.effects {
+				e := &p.effects[j]
+				x.split(e, func(loc int, part Value) {
+					if e.kind == Read {
+						p.need.add(loc, x.intern(part))
+					} else {
+						p.have.add(loc, x.intern(part))
+					}
+				})
+			}
+			x.rest[i] = x.rest[i].or(p.have)
+		}
+	}
+	// Long paths last: most are dismissed by what they need.
+	for i := range x.paths {
+		slices.SortStableFunc(x.paths[i], func(a, b path) int { return cmp.Compare(len(a.effects), len(b.effects)) })
+	}
+}
+
+// combine chooses a path for thread i and those after it.
+func (x *explorer) combine(i int, need, have signature) error {
+	if i == len(x.paths) {
+		return x.candidate()
+	}
+	open := x.rest[i+1].or(x.initial)
+	for k := range x.paths[i] {
+		p := &x.paths[i][k]
+		n, h := need.or(p.need), have.or(p.have)
+		if h.lacks(&n, &open) || x.cut && p.cut {
+			continue
+		}
+		x.chosen[i] = p
+		if err := x.combine(i+1, n, h); err != nil {
+			return err
+		}
+		if x.stopped {
+			return nil
+		}
+	}
+	return nil
+}
+
+// candidate explores the executions of the chosen paths.
+func (x *explorer) candidate() error {
+	var failed *Error
+	cut := false
+	for _, p := range x.chosen {
+		cut = cut || p.cut
+		if p.err != nil && failed == nil {
+			failed = p.err
+		}
+	}
+	s := &x.search
+	ok, err := s.start(x)
+	if err != nil || !ok {
+		return err
+	}
+	if cut {
+		x.cut = x.cut || failed == nil
+		return nil
+	}
+	if failed != nil {
+		// Only what the model allows may fail: guessed values may be absurd.
+		s.leaf = func() { s.hits++ }
+		s.hits = 0
+		s.read(0)
+		if s.hits > 0 {
+			return failed
+		}
+		return nil
+	}
+	s.leaf = x.allowed
+	s.read(0)
+	return nil
+}
+
+// allowed records an execution that the model allows.
+func (x *explorer) allowed() {
+	if x.yield != nil {
+		x.stopped = !x.yield()
+		x.search.stop = x.stopped
+		return
+	}
+	x.found.add(x)
+}
+
+// result sums up what was found.
+func (x *explorer) result() *Result {
+	r := &Result{Test: x.test, Model: x.opt.Model, Bound: x.opt.bound(), Cut: x.cut}
+	for i := range x.found.counts {
+		if x.found.filtered[i] {
+			continue
+		}
+		if x.found.positive[i] {
+			r.Positive += x.found.counts[i]
+		} else {
+			r.Negative += x.found.counts[i]
+		}
+	}
+	r.Terms = x.terms
+	for i := range x.found.counts {
+		if !x.found.filtered[i] {
+			r.States = append(r.States, x.found.state(x, i))
+		}
+	}
+	wanted := append(x.test.shown(), x.opt.Also...)
+	slices.SortFunc(wanted, x.test.compareTerms)
+	wanted = slices.Compact(wanted)
+	r.Terms, r.States = wanted, r.Project(wanted)
+	switch x.test.Cond.Quant {
+	case Exists:
+		r.Verdict = verdict(r.Positive > 0)
+	case NotExists:
+		r.Verdict = verdict(r.Positive == 0)
+	default:
+		r.Verdict = verdict(r.Negative == 0)
+	}
+	switch {
+	case r.Positive == 0:
+		r.Observation = Never
+	case r.Negative == 0:
+		r.Observation = Always
+	default:
+		r.Observation = Sometimes
+	}
+	return r
+}
+
+func verdict(ok bool) Verdict {
+	if ok {
+		return Ok
+	}
+	return No
+}
+
+// Project returns the states seen through some of the terms, each once, sorted
+// as they print. Every term must be among r.Terms.
+func (r *Result) Project(terms []Term) []State {
+	from := make([]int, 0, len(terms)) // where the values of each term begin
+	for _, want := range terms {
+		at := 0
+		for _, have := range r.Terms {
+			if have == want {
+				break
+			}
+			at += r.Test.width(have)
+		}
+		from = append(from, at)
+	}
+	out := make([]State, 0, len(r.States))
+	for _, s := range r.States {
+		var p State
+		for i, want := range terms {
+			p = append(p, s[from[i]:from[i]+r.Test.width(want)]...)
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, r.Test.compareStates)
+	return slices.CompactFunc(out, func(a, b State) bool { return slices.Equal(a, b) })
+}
