@@ -219,7 +219,12 @@ type baseline struct {
 	err          error
 }
 
-func runBaseline(s *scenario.Scenario, p *scenario.Plan) baseline {
+func runBaseline(s *scenario.Scenario, p *scenario.Plan) (b baseline) {
+	defer func() { // on its own goroutine nobody else could turn it into a message
+		if r := recover(); r != nil {
+			b.err = fmt.Errorf("internal error in the baseline run: %v", r)
+		}
+	}()
 	m, err := build(s, p, vmm.TrackOff)
 	if err != nil {
 		return baseline{err: err}

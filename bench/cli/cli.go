@@ -39,7 +39,13 @@ var errNo = errors.New("the answer is no")
 
 // Main runs the command with its arguments (without the program's name) and
 // returns the exit status.
-func Main(args []string, stdout, stderr *os.File) int {
+func Main(args []string, stdout, stderr *os.File) (status int) {
+	defer func() { // our mistake, but one line like any other failure
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "ringmap: internal error: %s; please report it with the command and its files\n", oneLine(fmt.Sprint(r)))
+			status = statusBad
+		}
+	}()
 	out := &bytes.Buffer{}
 	t := &terminal{out: out, err: stderr, style: styleFor(stdout), live: isTerminal(stderr), rows: width(stdout)}
 	err := execute(args, t)

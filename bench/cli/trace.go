@@ -33,6 +33,7 @@ func traceCommand(t *terminal) *cobra.Command {
 func tracePackCommand(t *terminal) *cobra.Command {
 	var header workloads.PWTHeader
 	var memory string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "pack RAW OUT",
 		Short: "Turn the recorder's raw records into a page-write timeline",
@@ -45,6 +46,7 @@ page-write timeline that --trace replays. OUT is compressed if it ends in .zst o
 	cmd.Flags().StringVar(&memory, "memory", "", "`SIZE` of its memory, such as 256MiB")
 	cmd.Flags().Uint32Var(&header.Window, "window", 0, "the recorder's window in `INSTRUCTIONS`")
 	cmd.Flags().StringVar(&header.Name, "name", "", "what was recorded, at most 24 bytes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		for _, f := range []string{"vcpus", "memory", "window"} {
 			if !cmd.Flags().Changed(f) {
@@ -59,6 +61,9 @@ page-write timeline that --trace replays. OUT is compressed if it ends in .zst o
 		done, err := packTrace(args[0], args[1], header)
 		if err != nil {
 			return err
+		}
+		if asJSON {
+			return printJSON(t, map[string]any{"file": args[1], "records": done.Records, "vcpus": done.VCPUs})
 		}
 		fmt.Fprintf(t.out, "%s: %s records of %d vCPUs\n", args[1], humanize.Comma(int64(done.Records)), done.VCPUs)
 		return nil

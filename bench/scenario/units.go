@@ -33,13 +33,6 @@ type Addr uint64
 // Freq is a clock frequency in Hz.
 type Freq uint64
 
-// Ratio is a share between 0 and 1 in parts of a million. It is written as a
-// percentage (30%) or as a decimal (0.3).
-type Ratio uint64
-
-// RatioOne is a Ratio of 1.
-const RatioOne = 1_000_000
-
 // Switch is on or off.
 type Switch bool
 
@@ -200,30 +193,6 @@ func (f Freq) String() string {
 	}
 	return strconv.FormatUint(uint64(f), 10) + "Hz"
 }
-
-func (r *Ratio) parse(text string) error {
-	digits, unit := splitUnit(text)
-	n, frac, scale, ok := decimal(digits)
-	parts := uint64(RatioOne)
-	if unit == "%" {
-		parts /= 100
-	} else if unit != "" {
-		ok = false
-	}
-	v, over := scaled(n, frac, scale, parts)
-	switch {
-	case !ok || over:
-		return wrong{fmt.Sprintf("%q is not a share", text), "write a percentage (30%) or a decimal between 0 and 1 (0.3)"}
-	case v > RatioOne && unit == "":
-		return wrong{fmt.Sprintf("%s is more than the whole", text), fmt.Sprintf("did you mean %s%%?", digits)}
-	case v > RatioOne:
-		return wrong{fmt.Sprintf("%s is more than the whole", text), "a share is at most 100%"}
-	}
-	*r = Ratio(v)
-	return nil
-}
-
-func (r Ratio) String() string { return fixed(uint64(r), RatioOne/100) + "%" }
 
 func (s *Switch) parse(text string) error {
 	switch strings.ToLower(text) {
@@ -436,17 +405,6 @@ func scaled(n, frac, scale, by uint64) (v uint64, over bool) {
 	part, _ := bits.Div64(fhi, flo, scale) // frac < scale, so the quotient fits
 	sum, carry := bits.Add64(lo, part, 0)
 	return sum, hi != 0 || carry != 0
-}
-
-// fixed prints v/one without trailing zeros.
-func fixed(v, one uint64) string {
-	s := strconv.FormatUint(v/one, 10)
-	rest := v % one
-	if rest == 0 {
-		return s
-	}
-	digits := strconv.FormatUint(one+rest, 10)[1:]
-	return s + "." + strings.TrimRight(digits, "0")
 }
 
 // ParseTime reads a time as scenario files write it.
