@@ -191,6 +191,9 @@ func (in *Instr) operands(want, have []string) *Error {
 				}
 				in.wide, widthKnown = wide, true
 			}
+			if kind == "x" && regs == 0 {
+				in.wide = true
+			}
 			in.r[regs] = r
 			regs++
 		case "#":

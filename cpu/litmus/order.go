@@ -53,8 +53,8 @@ type pathOrder struct {
 	rmw   []nodePair
 }
 
-// nodePair is an exclusive pair or an atomic instruction. An own write in
-// between excuses it from atomicity.
+// nodePair is an exclusive pair or an atomic instruction. Under Arm's model,
+// an own write in between excuses it from atomicity.
 type nodePair struct {
 	read, write int16
 	excused     bool
@@ -71,7 +71,7 @@ func (x *explorer) order(p *path) *pathOrder {
 	n := len(o.nodes)
 	sets := make([]set, 2*n)
 	o.lob, o.haz = sets[:n:n], sets[n:]
-	b := orderBuilder{path: p, pathOrder: o}
+	b := orderBuilder{path: p, pathOrder: o, model: x.opt.Model}
 	b.pieces()
 	b.atomicPairs()
 	b.lastWrites()
@@ -95,8 +95,9 @@ func (x *explorer) order(p *path) *pathOrder {
 // orderBuilder computes a pathOrder.
 type orderBuilder struct {
 	*pathOrder
-	path *path
-	of   [MaxEffects]set // nodes of each effect
+	path  *path
+	model Model
+	of    [MaxEffects]set // nodes of each effect
 }
 
 // pieces finds the nodes of effects and those that are single-copy atomic together.
@@ -152,7 +153,7 @@ func (b *orderBuilder) atomicPairs() {
 			b.of[r].each(func(i int) {
 				b.of[w].each(func(j int) {
 					if same := b.nodes[i].loc == b.nodes[j].loc; same || !amo {
-						b.rmw = append(b.rmw, nodePair{int16(i), int16(j), same && b.between(i, j)})
+						b.rmw = append(b.rmw, nodePair{int16(i), int16(j), b.model == Arm && same && b.between(i, j)})
 					}
 				})
 			})
@@ -307,9 +308,7 @@ func (b *orderBuilder) local() {
 		newAll |= 1 << j
 		b.effectEdges(src, j)
 	}
-	for _, p := range b.rmw {
-		b.lob[p.read].add(int(p.write)) // aob
-	}
+	b.atomicOrder()
 	for j := range b.nodes {
 		if b.nodes[j].kind == Write { // lmws
 			for i := range j {
@@ -330,6 +329,13 @@ func (b *orderBuilder) local() {
 				}
 			}
 		}
+	}
+}
+
+// atomicOrder puts the read of an atomic pair before its write, aob.
+func (b *orderBuilder) atomicOrder() {
+	for _, p := range b.rmw {
+		b.lob[p.read].add(int(p.write))
 	}
 }
 
@@ -371,6 +377,7 @@ func (b *orderBuilder) picks() {
 
 // programOrder orders every step before the next.
 func (b *orderBuilder) programOrder() {
+	b.atomicOrder()
 	for j := range b.nodes {
 		for i := range j {
 			if b.nodes[i].step < b.nodes[j].step {
@@ -385,6 +392,7 @@ func (b *orderBuilder) programOrder() {
 // to an atomic instruction. So that no outcome appears that Arm forbids, a
 // store-release and a later load-acquire stay in order too.
 func (b *orderBuilder) totalStoreOrder() {
+	b.atomicOrder()
 	e := b.path.effects
 	for j := range b.nodes {
 		for i := range j {

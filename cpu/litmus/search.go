@@ -262,8 +262,8 @@ func (s *search) cohere(a, b int) bool {
 	return ok && s.atomic()
 }
 
-// atomic reports whether no write is known to come between the write that an
-// atomic pair reads and the one that it writes.
+// atomic reports whether no foreign write is known to come between the write
+// that an atomic pair reads and the one that it writes.
 func (s *search) atomic() bool {
 	for _, p := range s.rmw {
 		if p.excused || s.nodes[p.read].loc != s.nodes[p.write].loc {
@@ -272,11 +272,11 @@ func (s *search) atomic() bool {
 		r := int(p.read)
 		switch {
 		case s.byInit[s.nodes[r].loc].has(r):
-			if !s.sooner[p.write].empty() {
+			if !s.sooner[p.write].and(s.nodes[r].ext).empty() {
 				return false
 			}
 		case s.from[r] >= 0 && s.by[s.from[r]].has(r):
-			if !s.later[s.from[r]].and(s.sooner[p.write]).empty() {
+			if !s.later[s.from[r]].and(s.sooner[p.write]).and(s.nodes[r].ext).empty() {
 				return false
 			}
 		}
