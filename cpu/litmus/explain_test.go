@@ -1,0 +1,88 @@
+package litmus
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// checkExplanation checks an explanation against the explorer and itself.
+func checkExplanation(t *testing.T, test *Test, e *Explanation, r *Result) {
+	t.Helper()
+	has := r.Positive > 0
+	if test.Cond.Quant == ForAll {
+		has = r.Negative > 0
+	}
+	if e.Allowed != has {
+		t.Errorf("%s: allowed %v, but the explorer finds %d positive and %d negative executions", test.Name, e.Allowed, r.Positive, r.Negative)
+	}
+	if !e.Allowed && e.Rule != NoValue && len(e.Cycle) == 0 {
+		t.Errorf("%s: forbidden without a reason", test.Name)
+	}
+	if e.Allowed && len(e.Events) == 0 && len(test.Vars) > 0 {
+		t.Errorf("%s: allowed without an execution", test.Name)
+	}
+	last := -1
+	for i, c := range e.Cycle {
+		if i > 0 && e.Rule != Atomicity && c.From != last {
+			t.Errorf("%s: the cycle breaks off before edge %d: %v", test.Name, i, e.Cycle)
+		}
+		last = c.To
+	}
+	if len(e.Cycle) > 0 && e.Rule != Atomicity && last != e.Cycle[0].From {
+		t.Errorf("%s: the cycle does not close: %v", test.Name, e.Cycle)
+	}
+}
+
+// TestExplainCorpus explains every published test.
+func TestExplainCorpus(t *testing.T) {
+	var files []string
+	main := filepath.Dir(corpus(t))
+	for _, dir := range []string{main, filepath.Join(filepath.Dir(main), "mixed")} {
+		f, err := filepath.Glob(filepath.Join(dir, "*", "*.litmus"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f...)
+	}
+	rules := map[Rule]int{}
+	relaxed := 0
+	type slow struct {
+		took time.Duration
+		name string
+	}
+	var slowest []slow
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test, err := Parse(file, text)
+		if err != nil {
+			continue // the parser's own tests count these
+		}
+		r, err := Explore(test, Options{})
+		if err != nil {
+			continue
+		}
+		start := time.Now()
+		e, err := Explain(test, Options{})
+		slowest = append(slowest, slow{time.Since(start), test.Name})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		checkExplanation(t, test, e, r)
+		if e.Allowed {
+			if e.Rule != NoRule {
+				relaxed++
+			}
+			continue
+		}
+		rules[e.Rule]++
+	}
+	slices.SortFunc(slowest, func(a, b slow) int { return int(b.took - a.took) })
+	t.Logf("%d tests; forbidden by %v; %d allowed though sequential consistency forbids them; slowest %v", len(files), rules, relaxed, slowest[:min(5, len(slowest))])
+}
