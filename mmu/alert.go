@@ -29,6 +29,7 @@ const GranuleShift = 6
 type Reservation struct {
 	At    PA // the granule's address
 	Armed bool
+	Lost  bool // a write opened it: an event for WFE
 }
 
 // Reserve arms r for the granule of pa, which lies in f: any write to it opens
@@ -37,7 +38,7 @@ func (m *Memory) Reserve(r *Reservation, f *Frame, pa PA) {
 	if !r.Armed {
 		m.monitors = append(m.monitors, r)
 	}
-	r.At, r.Armed = pa&(1<<PABits-1)>>GranuleShift<<GranuleShift, true
+	r.At, r.Armed, r.Lost = pa&(1<<PABits-1)>>GranuleShift<<GranuleShift, true, false
 	f.kind |= flagExclusive
 	f.epoch |= alert
 }
@@ -46,10 +47,7 @@ func (m *Memory) Reserve(r *Reservation, f *Frame, pa PA) {
 func (m *Memory) Release(r *Reservation) {
 	if r.Armed {
 		r.Armed = false
-		i := slices.Index(m.monitors, r)
-		last := len(m.monitors) - 1
-		m.monitors[i] = m.monitors[last]
-		m.monitors = m.monitors[:last]
+		m.monitors = slices.DeleteFunc(m.monitors, func(o *Reservation) bool { return o == r })
 	}
 }
 
@@ -74,6 +72,7 @@ func (m *Memory) openReservations(pa PA, n uint64) (none bool) {
 		switch {
 		case pa < r.At+1<<GranuleShift && r.At < pa+PA(n):
 			m.Release(r)
+			r.Lost = true
 		case r.At.PFN() == pa.PFN():
 			none = false
 		}

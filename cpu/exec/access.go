@@ -100,11 +100,11 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 	}
 	t, abort := e.translate(va, a, e.mode)
 	if t == nil {
-		e.stop = Stop{Kind: StopAbort, Write: a == mmu.AccessWrite, Size: uint8(n), VA: mmu.VA(va), Abort: abort}
+		e.fault = fault{kind: faultData, write: a == mmu.AccessWrite, size: uint8(n), abort: abort}
 		return 0, false
 	}
 	pa := t.PAOf(mmu.VA(va))
-	if t.Device() || e.Aligned {
+	if t.Device() || e.aligned {
 		if natural := n & -n; va&(natural-1) != 0 {
 			return 0, e.misaligned(va, n, a)
 		}
@@ -119,20 +119,16 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 }
 
 func (e *Exec) misaligned(va, n uint64, a mmu.Access) bool {
-	e.stop = Stop{Kind: StopAlignment, Write: a == mmu.AccessWrite, Size: uint8(n), VA: mmu.VA(va)}
+	e.fault = fault{kind: faultData, write: a == mmu.AccessWrite, size: uint8(n),
+		abort: mmu.Abort{VA: mmu.VA(va), Kind: mmu.FaultAlignment}}
 	return false
 }
 
 // translate finds the translation of va for an access, nil if there is none.
 func (e *Exec) translate(va uint64, a mmu.Access, mode mmu.Mode) (*mmu.Entry, mmu.Abort) {
-	p := &e.port
-	t, _ := p.TLB.LookupVA(p.Context, mmu.VA(va))
-	var abort mmu.Abort
-	if t == nil || !t.AllowsAs(mode, a) {
-		t, abort = p.TLB.WalkVA(e.mem, p.Context, mmu.VA(va), a, mode)
-	}
-	if g := p.TLB.Generation(); g != e.epoch {
-		e.epoch = g
+	t, _, abort := e.PE.Translate(mmu.VA(va), a, mode)
+	if epoch := e.PE.Epoch(); epoch != e.epoch { // something was evicted
+		e.epoch = epoch
 		e.forget()
 	}
 	return t, abort
@@ -141,8 +137,10 @@ func (e *Exec) translate(va uint64, a mmu.Access, mode mmu.Mode) (*mmu.Entry, mm
 // unprivileged makes one access as LDTR and STTR do.
 func (e *Exec) unprivileged(access func() bool) bool {
 	mode := e.mode
-	e.mode, e.key = mmu.ModeUser, e.keyOf(mmu.ModeUser)
+	e.mode = e.PE.UnprivilegedMode()
+	e.key = e.keyOf(e.mode)
 	ok := access()
-	e.mode, e.key = mode, e.keyOf(mode)
+	e.mode = mode
+	e.key = e.keyOf(mode)
 	return ok
 }

@@ -8,7 +8,7 @@ import (
 
 // uop is a decoded instruction, or two of them fused.
 type uop struct {
-	do   func(e *Exec, u *uop) bool // false: it has had no effect, e.stop says why
+	do   func(e *Exec, u *uop) bool // false: see Exec.interrupted
 	imm  uint64
 	rd   uint8 // registers in Exec.x
 	rn   uint8
@@ -80,41 +80,39 @@ type fetchSlot struct {
 }
 
 // findBlock finds the block at PC by translating it and decodes what is missing.
-// It returns nil if that stops execution.
+// It returns nil if the fetch fails.
 func (e *Exec) findBlock() *block {
 	if n := e.mem.CodeWrites(); n != e.codeWrites {
 		e.codeWrites = n
 		clear(e.fetches[:])
 	}
+	e.pc = e.PE.BranchAddr(e.pc)
 	if e.pc&3 != 0 {
-		e.stop = Stop{Kind: StopPC, VA: mmu.VA(e.pc)}
+		e.fault = fault{kind: faultPC}
 		return nil
 	}
 	s := &e.fetches[e.pc>>mmu.FrameShift%frontSlots]
 	if s.key != e.pc>>mmu.FrameShift|e.fetchKey && !e.fetch(s) {
 		return nil
 	}
-	e.base, e.page = e.pc&^(mmu.FrameSize-1), s.page
+	e.base, e.page = e.pc&^pageMask, s.page
 	at := &s.page.blocks[e.pc>>2%pageWords]
 	if *at == nil {
-		*at = e.decode(s.page, e.pc&(mmu.FrameSize-1), blockLimit)
+		*at = e.decode(s.page, e.pc&pageMask, blockLimit)
 	}
 	return *at
 }
 
 // fetch translates PC.
 func (e *Exec) fetch(s *fetchSlot) bool {
-	t, abort := e.translate(e.pc, mmu.AccessFetch, e.as)
+	t, abort := e.translate(e.pc, mmu.AccessFetch, e.PE.FetchMode())
 	if t == nil {
-		e.stop = Stop{Kind: StopFetch, VA: mmu.VA(e.pc), Abort: abort}
+		e.fault = fault{kind: faultFetch, abort: abort}
 		return false
 	}
 	*s = fetchSlot{e.pc>>mmu.FrameShift | e.fetchKey, e.code.pageOf(t.PAOf(mmu.VA(e.pc)))}
 	return true
 }
-
-// single returns a block of the one instruction at PC.
-func (e *Exec) single() *block { return e.decode(e.page, e.pc&(mmu.FrameSize-1), 1) }
 
 // decode makes a block of at most n instructions.
 func (e *Exec) decode(p *page, off uint64, n int) *block {
@@ -164,11 +162,11 @@ func fuse(b *block, branch *uop) bool {
 	return true
 }
 
-func undefined(e *Exec, _ *uop) bool { return e.halt(StopUndefined) }
+func undefined(e *Exec, _ *uop) bool { return e.fails(faultUndefined) }
 
 func checkSP(e *Exec, _ *uop) bool {
-	if e.CheckSP && e.x[sp]&15 != 0 {
-		return e.halt(StopSP)
+	if e.checkSP && e.x[sp]&15 != 0 {
+		return e.fails(faultSP)
 	}
 	return true
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"ringmap/cpu/arch"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -188,6 +189,7 @@ func (g *generator) random(p *pattern) {
 		if g.n1 {
 			g.asm("dc zva, x25")
 		}
+		g.asm("dc cvac, x25")
 	case c == isa.ClassLOAD || c == isa.ClassSTORE || c == isa.ClassATOMIC:
 		g.access(word, &in, p)
 	default:
@@ -408,27 +410,26 @@ func (im image) elf() []byte {
 }
 
 // run runs the image here and returns what it writes.
-func (im image) run(t *testing.T) []byte {
+func (im image) run(t *testing.T) (out []byte) {
 	m := mmu.NewMemory()
 	for i, at := range im.at {
 		m.Write(mmu.PA(at), im.bytes[i], mmu.WriterImage)
 	}
-	e := flat(m)
-	e.pc = im.at[0]
-	var out []byte
+	e := flat(t, m)
+	e.PE.PC = im.at[0]
 	for {
 		s := e.Run(e.Now + 1<<40)
-		if s.Kind != StopSystem || s.Inst.Op != isa.SVC {
-			t.Fatalf("stopped at %#x: %+v", e.pc, s)
+		if s.Kind != StopEL2 || s.Inst.Op != isa.HVC || e.PE.Reg[arch.ESR_EL1]>>26 != uint64(arch.ECSVC) {
+			t.Fatalf("stopped at %#x, from %#x by %#x: %+v", e.PE.PC, e.PE.Reg[arch.ELR_EL1], e.PE.Reg[arch.ESR_EL1], s)
 		}
-		if e.x[8] == 93 {
+		if e.PE.X[8] == 93 {
 			return out
 		}
-		p := make([]byte, e.x[2])
-		m.Read(mmu.PA(e.x[1]), p)
+		p := make([]byte, e.PE.X[2])
+		m.Read(mmu.PA(e.PE.X[1]), p)
 		out = append(out, p...)
-		e.x[0] = e.x[2]
-		e.pc += 4
+		e.PE.X[0] = e.PE.X[2]
+		e.PE.PC += 4
 	}
 }
 

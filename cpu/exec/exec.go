@@ -16,44 +16,44 @@
 package exec
 
 import (
+	"ringmap/cpu/arch"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
 
-// Exec executes the instructions of one PE.
+// Exec executes the instructions of one PE. Between two Runs the PE's State is
+// all there is to know, with the reservation of an exclusive load.
 type Exec struct {
-	x    [64]uint64 // X0 to X30, sp, zr, sink
-	pc   uint64     // while a block runs: of what follows it
-	base uint64     // VA of the page that the block is in
-	page *page      // what is decoded of it
-	key  uint64     // what is in force of front, in the high bits of slot.key
-	mem  *mmu.Memory
-	nzcv uint8 // N 8, Z 4, C 2, V 1
+	x     [64]uint64 // X0 to X30, sp, zr, sink: of the State, while Run runs
+	pc    uint64     // while a block runs: of what follows it
+	base  uint64     // VA of the page that the block is in
+	page  *page      // what is decoded of it
+	key   uint64     // marks the slots of reads and writes that are in force
+	mem   *mmu.Memory
+	nzcv  uint8 // N 8, Z 4, C 2, V 1
+	after bool  // the instruction that stops has been executed
 
-	Writer  mmu.Writer // in whose name stores are made
-	Now     sim.Cycle  // this model's time: one cycle an instruction
-	CheckSP bool       // SCTLR_ELx.SA: a base of SP must be a multiple of 16
-	Aligned bool       // SCTLR_ELx.A: accesses must be aligned
+	PE     *arch.PE
+	Writer mmu.Writer // in whose name stores are made
+	Now    sim.Cycle  // this model's time: one cycle an instruction
 
 	reservation mmu.Reservation
 	code        *Code
 	codeWrites  uint64 // of mem, when page and fetches were filled
-	port        Port
-	epoch       uint64   // of port, when the fronts were filled
-	fill        uint64   // counts how often the fronts were emptied
-	mode, as    mmu.Mode // of data; of fetches
-	fetchKey    uint64
+	epoch       uint64 // of PE, when the fronts were filled
+	timers      uint64 // of PE, writes that the caller knows of
+	fill        uint64 // counts how often the fronts were emptied
+	fetchKey    uint64 // as key, of fetches
+	mode        mmu.Mode
+	fetchMode   mmu.Mode
+	checkSP     bool
+	aligned     bool // every access must be
 	reads       [frontSlots]slot
 	writes      [frontSlots]slot
 	fetches     [frontSlots]fetchSlot
+	fault       fault
 	stop        Stop
-}
-
-// Port translates for a PE.
-type Port struct {
-	TLB     *mmu.TLB
-	Context *mmu.Context
 }
 
 // Registers beyond X30 in Exec.x.
@@ -68,97 +68,142 @@ type StopKind uint8
 
 const (
 	StopLimit StopKind = iota // the time is over
-	StopAbort                 // a data access did not translate: Abort
-	StopFetch                 // an instruction did not translate: Abort
-	StopAlignment
-	StopSP        // SP is the base and not a multiple of 16
-	StopPC        // PC is not a multiple of 4
-	StopUndefined // no instruction
-	StopSystem    // what this package does not do: SVC, HVC, MRS, ERET …: Inst
+	StopEL2                   // the modelled kernel at EL2 has an exception to handle
+	StopWFI                   // WFI was executed: go on when an interrupt is pending
+	StopWFE                   // WFE was executed and there is no event
+	StopSEV                   // SEV was executed: every PE has an event
+	StopSMC                   // SMC was executed: the firmware's to answer
+	StopTimer                 // a timer was written: arch.PE.TimerDeadline may be another
 )
 
-// Stop is why and where Run returned. PC is at the instruction named, which has
-// not been executed.
+// Stop is why Run returned. PC is at the instruction of StopEL2, which has had no
+// effect (ELR_EL2 says where to go on if it is done), and behind that of others.
 type Stop struct {
-	Kind  StopKind
-	Write bool  // the data access was a store, or an atomic one
-	Size  uint8 // its bytes
-	VA    mmu.VA
-	Abort mmu.Abort
-	Inst  isa.Inst // of all but StopLimit, StopFetch, StopPC
+	Kind      StopKind
+	Exception arch.Exception // of StopEL2
+	Inst      isa.Inst       // of all but StopLimit and failed fetches
+	Abort     mmu.Abort      // of a StopEL2 that is an abort
+	Write     bool           // the data access was a store, or an atomic one
+	Size      uint8          // its bytes
 }
 
-// New returns a PE without registers set. Decoded code may be shared between
-// PEs on the same memory.
-func New(m *mmu.Memory, code *Code, port Port) *Exec {
-	e := &Exec{mem: m, code: code, port: port, codeWrites: m.CodeWrites()}
-	e.forget()
-	return e
+// New returns what executes a PE's instructions. Decoded code may be shared by
+// all PEs on the memory.
+func New(m *mmu.Memory, code *Code, pe *arch.PE) *Exec {
+	return &Exec{mem: m, code: code, PE: pe, codeWrites: m.CodeWrites(), fill: 1, page: &noPage}
 }
 
-// Run executes instructions until it is limit or something stops it.
+// Run executes instructions until it is limit or something stops it. Interrupts
+// are taken at its beginning and where the guest unmasks them.
 func (e *Exec) Run(limit sim.Cycle) Stop {
-	e.refresh()
+	e.enter()
+	for !e.settle() && e.Now < limit && e.blocks(limit) {
+	}
+	e.leave()
+	if e.stop.Kind == StopLimit {
+		return Stop{}
+	}
+	return e.stop
+}
+
+// blocks runs until limit, or until settling is due: then it returns true.
+func (e *Exec) blocks(limit sim.Cycle) bool {
 	for e.Now < limit {
 		b := e.page.blocks[e.pc>>2&(pageWords-1)]
 		if b == nil || (e.pc^e.base)>>mmu.FrameShift != 0 || e.mem.CodeWrites() != e.codeWrites {
 			if b = e.findBlock(); b == nil {
-				return e.stop
+				return e.except()
 			}
 		}
 		if b.n > limit-e.Now {
-			if b = e.single(); b == nil {
-				return e.stop
-			}
+			b = e.decode(e.page, e.pc&pageMask, 1)
 		}
 		e.pc = e.base + b.end
 		e.Now += b.n
 		for i := range b.ops {
 			if u := &b.ops[i]; !u.do(e, u) {
-				e.stopAt(b, u)
-				return e.stop
+				return e.interrupted(b, u)
 			}
 		}
 	}
-	return Stop{}
+	return true
 }
 
-// stopAt goes back to before an instruction of the block.
-func (e *Exec) stopAt(b *block, u *uop) {
+// interrupted ends a block at an instruction that did not complete, or that
+// changed what the next ones depend on.
+func (e *Exec) interrupted(b *block, u *uop) bool {
+	if e.after {
+		e.after = false
+		return e.stop.Kind == StopLimit
+	}
 	e.pc = e.base + uint64(u.off)
 	e.Now -= sim.Cycle(b.end-uint64(u.off)) / 4
 	e.stop.Inst, _ = isa.Decode(u.word)
+	return e.except()
 }
 
-// halt stops before this instruction.
-func (e *Exec) halt(k StopKind) bool {
-	e.stop = Stop{Kind: k}
+// enter takes the registers from the State.
+func (e *Exec) enter() {
+	e.stop, e.timers = Stop{}, e.PE.TimerWrites
+	copy(e.x[:31], e.PE.X[:31])
+	e.loadSpecial()
+}
+
+func (e *Exec) loadSpecial() {
+	e.x[sp], e.pc, e.nzcv = *e.PE.StackPointer(), e.PE.PC, e.PE.NZCV
+}
+
+// leave gives them back.
+func (e *Exec) leave() {
+	copy(e.PE.X[:31], e.x[:31])
+	e.saveSpecial()
+}
+
+func (e *Exec) saveSpecial() {
+	*e.PE.StackPointer(), e.PE.PC, e.PE.NZCV, e.PE.Now = e.x[sp], e.pc, e.nzcv, e.Now
+}
+
+// settle acts on what an exception, a return or a system register may have
+// changed, and takes interrupts. It returns true if that stops the run.
+func (e *Exec) settle() bool {
+	if e.PE.TimerWrites != e.timers {
+		e.timers = e.PE.TimerWrites
+		e.stop.Kind = StopTimer
+		return true
+	}
+	e.saveSpecial()
+	if x, pending := e.PE.Pending(); pending && !e.take(x) {
+		return true
+	}
+	if e.PE.IL && !e.take(e.PE.IllegalState()) {
+		return true
+	}
+	e.loadSpecial()
+	if epoch := e.PE.Epoch(); epoch != e.epoch {
+		e.epoch = epoch
+		e.forget()
+	}
+	e.checkSP, e.aligned = e.PE.ChecksSP(), e.PE.ChecksAlignment()
+	e.setMode()
 	return false
 }
 
-// refresh forgets translations that may have changed since the last Run.
-func (e *Exec) refresh() {
-	if g := e.port.TLB.Generation(); g != e.epoch {
-		e.epoch = g
-		e.forget()
-	}
-}
-
-// forget empties the fronts.
+// forget empties the fronts. The page in use stays until the next Run, or until
+// this PE executes what can change its translation: see settle.
 func (e *Exec) forget() {
-	if e.fill++; e.fill == 1<<(12-modeBits) {
+	if e.fill++; e.fill == 1<<(64-keyShift-modeBits) {
 		e.fill = 1
 		clear(e.reads[:])
 		clear(e.writes[:])
 		clear(e.fetches[:])
 	}
-	e.setMode(e.mode, e.as)
+	e.key, e.fetchKey = e.keyOf(e.mode), e.keyOf(e.fetchMode)
 }
 
 // setMode sets in whose name data are accessed and instructions fetched.
-func (e *Exec) setMode(data, fetch mmu.Mode) {
-	e.mode, e.as = data, fetch
-	e.key, e.fetchKey = e.keyOf(data), e.keyOf(fetch)
+func (e *Exec) setMode() {
+	e.mode, e.fetchMode = e.PE.Mode(), e.PE.FetchMode()
+	e.key, e.fetchKey = e.keyOf(e.mode), e.keyOf(e.fetchMode)
 	e.base, e.page = 0, &noPage
 }
 
@@ -166,3 +211,23 @@ const modeBits = 2
 
 // keyOf is what the keys of valid slots have above the page's number.
 func (e *Exec) keyOf(m mmu.Mode) uint64 { return (e.fill<<modeBits | uint64(m)) << keyShift }
+
+// Sync saves, restores or hashes what Run leaves behind besides the PE's State.
+// The memory is restored before.
+func (e *Exec) Sync(c *sim.Codec) {
+	c.Tag("exec")
+	sim.Uint(c, &e.Now)
+	sim.Uint(c, &e.Writer)
+	r := e.reservation
+	c.Bool(&r.Armed)
+	c.Bool(&r.Lost)
+	sim.Uint(c, &r.At)
+	if c.Loading() {
+		e.mem.Release(&e.reservation)
+		if r.Armed {
+			e.mem.Reserve(&e.reservation, e.mem.Frame(r.At.PFN()), r.At)
+		}
+		e.reservation.Lost = r.Lost
+		e.forget()
+	}
+}

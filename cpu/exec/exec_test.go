@@ -3,19 +3,42 @@ package exec
 import (
 	"testing"
 
+	"ringmap/cpu/arch"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
 
-// flat returns a PE whose virtual addresses are physical ones.
-func flat(m *mmu.Memory) *Exec {
-	d := mmu.NewDomain()
-	t := new(mmu.TLB)
-	d.Add(t, mmu.NeoverseN1)
-	c := &mmu.Context{Stage1: mmu.Stage1{Normal: true}}
-	c.Bind(d)
-	return New(m, NewCode(m), Port{TLB: t, Context: c})
+// Where flat puts its translation table and its vectors.
+const (
+	tableAt   = 0x3ff0_0000
+	vectorsAt = 0x4000_0000
+)
+
+// flat returns a PE at EL0 with the first GiB mapped to itself, for everything
+// that EL0 does, and the second for EL1, where each vector hands its exception
+// to the modelled kernel at EL2 (HVC), and returns.
+func flat(t testing.TB, m *mmu.Memory) *Exec {
+	d, tlb := mmu.NewDomain(), new(mmu.TLB)
+	d.Add(tlb, mmu.NeoverseN1)
+	pe := arch.NewPE(m, d, tlb, arch.Clock{CoreHz: 3_000_000_000})
+	pe.HostEL2 = true
+	s := new(arch.State)
+	s.Reset(1, 0)
+	const block, user = 1<<10 | 3<<8 | 1, 1 << 6 // AF, inner shareable
+	m.Store(tableAt, 8, block|user, mmu.WriterImage)
+	m.Store(tableAt+8, 8, 1<<30|block, mmu.WriterImage)
+	for at := uint64(vectorsAt); at < vectorsAt+0x800; at += 0x80 {
+		put(t, m, "hvc #0\neret", at)
+	}
+	s.Reg[arch.VBAR_EL1] = vectorsAt
+	s.Reg[arch.TTBR0_EL1] = tableAt
+	s.Reg[arch.TCR_EL1] = 25 | 1<<23 | 2<<32 // 39 bits below, nothing above, 40 bits out
+	s.Reg[arch.MAIR_EL1] = 0xff
+	s.Reg[arch.SCTLR_EL1] |= 1 | 1<<14 | 1<<15 | 1<<26 // M, and what EL0 may: DC ZVA, CTR, cache maintenance
+	s.EL, s.SPSel = 0, 0
+	pe.Load(s, nil)
+	return New(m, NewCode(m), pe)
 }
 
 // program returns a PE at the start of a program at an address.
@@ -23,8 +46,8 @@ func program(t testing.TB, src string, base uint64) *Exec {
 	t.Helper()
 	m := mmu.NewMemory()
 	put(t, m, src, base)
-	e := flat(m)
-	e.pc = base
+	e := flat(t, m)
+	e.PE.PC = base
 	return e
 }
 
@@ -81,15 +104,15 @@ func BenchmarkCore(b *testing.B) {
 	bench := func(e *Exec) func(b *testing.B) {
 		return func(b *testing.B) {
 			if s := e.Run(e.Now + sim.Cycle(b.N)); s.Kind != StopLimit {
-				b.Fatalf("%+v at %#x", s, e.pc)
+				b.Fatalf("%+v at %#x", s, e.PE.PC)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Minstr/s")
 		}
 	}
 	e := program(b, hotLoop, 0x10000)
-	e.x[0] = 1 << 60
+	e.PE.X[0] = 1 << 60
 	b.Run("atomic/hotloop", bench(e))
 	e = program(b, programText, 0x10000)
-	e.x[1], e.x[2], e.x[10], e.x[11] = 0x100000, 256, 6364136223846793005, 1442695040888963407
+	e.PE.X[1], e.PE.X[2], e.PE.X[10], e.PE.X[11] = 0x100000, 256, 6364136223846793005, 1442695040888963407
 	b.Run("atomic/program", bench(e))
 }

@@ -33,7 +33,7 @@ func lower(u *uop, in *isa.Inst) (last bool) {
 		u.do = system
 		return true
 	}
-	return in.Op == isa.ISB
+	return false
 }
 
 // source is a register that is read: 31 is zero.

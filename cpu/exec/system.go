@@ -1,52 +1,248 @@
 package exec
 
 import (
+	"strings"
+
+	"ringmap/cpu/arch"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 )
 
-// What EL0 needs of the system instructions; the others stop (StopSystem).
+// Instructions whose meaning is the PE's: they end their block.
+
+var nop = do(func(*Exec, *uop) bool { return true })
 
 var nzcvRegister = isa.Sys(3, 3, 4, 2, 0)
 
-// dczva zeroes the block of 64 bytes that holds Rt's address.
-var dczva = isa.Sys(1, 3, 7, 4, 1)
-
-const zvaBytes = 64
-
 var (
-	nop       = do(func(*Exec, *uop) bool { return true })
 	opMRSnzcv = do(func(e *Exec, u *uop) bool { return e.d(u, uint64(e.nzcv)<<28) })
 	opMSRnzcv = do(func(e *Exec, u *uop) bool { e.nzcv = uint8(e.t(u) >> 28 & 15); return true })
-	opDCZVA   = do(func(e *Exec, u *uop) bool {
-		at := e.t(u) &^ (zvaBytes - 1)
-		pa, ok := e.locate(at, zvaBytes, mmu.AccessWrite, 1)
-		if ok {
-			e.mem.Fill(pa, zvaBytes, 0, e.Writer)
-		}
-		return ok
-	})
 )
 
-func system(e *Exec, _ *uop) bool { return e.halt(StopSystem) }
-
+// lowerSystem finds the uops of those that are not for the PE.
 func lowerSystem(u *uop, in *isa.Inst) {
 	switch in.Op {
-	case isa.DMB, isa.DSB, isa.ISB, isa.CSDB, isa.ESB, isa.YIELD:
+	case isa.DMB, isa.DSB, isa.CSDB, isa.ESB, isa.YIELD:
 		u.do = nop
 	case isa.CLREX:
 		u.do = opCLREX
 	case isa.MRS:
-		if in.Sys == nzcvRegister {
-			u.do, u.rd = opMRSnzcv, destination(in.Rd)
+		if u.rd = destination(in.Rd); in.Sys == nzcvRegister {
+			u.do = opMRSnzcv
 		}
 	case isa.MSR:
-		if in.Sys == nzcvRegister {
-			u.do, u.rd = opMSRnzcv, source(in.Rd)
+		if u.rd = source(in.Rd); in.Sys == nzcvRegister {
+			u.do = opMSRnzcv
 		}
 	case isa.SYS:
-		if in.Sys == dczva {
-			u.do, u.rd = opDCZVA, source(in.Rd)
+		u.rd = source(in.Rd)
+	}
+}
+
+// system executes an instruction by the PE. Whatever it does, settling is due.
+func system(e *Exec, u *uop) bool {
+	in, _ := isa.Decode(u.word)
+	next := e.pc
+	e.pc = e.base + uint64(u.off)
+	e.saveSpecial()
+	x, failed := e.perform(u, &in, next)
+	if failed {
+		e.fault = fault{kind: faultOther, exception: x}
+		return false
+	}
+	if e.fault.kind != faultNone {
+		return false
+	}
+	if in.Op != isa.ERET {
+		e.PE.PC = next
+	}
+	e.loadSpecial()
+	e.after = true
+	return false
+}
+
+// perform executes an instruction by the PE; failed says that the exception is
+// what comes of it.
+func (e *Exec) perform(u *uop, in *isa.Inst, next uint64) (x arch.Exception, failed bool) {
+	pe, imm, enc := e.PE, uint16(in.Imm), arch.Enc(in.Sys)
+	switch in.Op {
+	case isa.MRS:
+		var v uint64
+		if v, x, failed = pe.MRS(enc, in.Rd); !failed {
+			e.d(u, v)
+		}
+		return x, failed
+	case isa.MSR:
+		return pe.MSR(enc, in.Rd, e.t(u))
+	case isa.MSRUAO, isa.MSRPAN, isa.MSRSPSel, isa.MSRSSBS, isa.MSRDAIFSet, isa.MSRDAIFClr:
+		enc = arch.Enc(u.word >> 5)
+		trap := pe.WritePState(uint8(enc>>11&7), uint8(enc&7), uint8(imm&15))
+		return pe.RegTrap(trap, enc, 31, false), trap != arch.NoTrap
+	case isa.SYS:
+		return e.maintain(u, enc, in.Rd)
+	case isa.SVC:
+		return pe.SVC(imm), true
+	case isa.HVC:
+		return pe.HVC(imm), true
+	case isa.SMC:
+		x, firmware := pe.SMC(imm)
+		return x, !firmware || e.halt(StopSMC, in)
+	case isa.BRK:
+		return pe.BRK(imm), true
+	case isa.ERET:
+		e.mem.Release(&e.reservation)
+		return pe.ExceptionReturn()
+	case isa.ISB:
+		return x, false
+	case isa.WFI:
+		if x, failed = pe.WFI(); !failed {
+			e.halt(StopWFI, in)
+		}
+		return x, failed
+	case isa.WFE:
+		if e.Event() {
+			pe.Event = false
+			return x, false
+		}
+		if x, failed = pe.WFE(); !failed {
+			e.halt(StopWFE, in)
+		}
+		return x, failed
+	case isa.SEV:
+		pe.Event = true
+		e.halt(StopSEV, in)
+		return x, false
+	case isa.SEVL:
+		pe.Event = true
+		return x, false
+	}
+	return pe.Unknown(), true // HLT, DRPS, DCPSn, SYSL: nothing that this PE has
+}
+
+// Event reports whether WFE has nothing to wait for: SEV, an exception return, or
+// a reservation that another PE's write opened (DDI 0487 D1.6.1).
+func (e *Exec) Event() bool {
+	if e.reservation.Lost {
+		e.reservation.Lost, e.PE.Event = false, true
+	}
+	return e.PE.Event
+}
+
+// halt makes Run return behind this instruction.
+func (e *Exec) halt(k StopKind, in *isa.Inst) bool {
+	e.stop.Kind, e.stop.Inst = k, *in
+	return false
+}
+
+// maintain executes a SYS instruction.
+func (e *Exec) maintain(u *uop, enc arch.Enc, rt uint8) (x arch.Exception, failed bool) {
+	action, x, failed := e.PE.Sys(enc, rt, e.t(u))
+	if failed {
+		return x, true
+	}
+	at, write := e.t(u), mmu.AccessRead
+	switch action {
+	case arch.Zeroes:
+		at &^= zvaBytes - 1
+		pa, ok := e.locate(at, zvaBytes, mmu.AccessWrite, 1)
+		if ok { // otherwise e.fault says why not
+			e.mem.Fill(pa, zvaBytes, 0, e.Writer)
+		}
+	case arch.Invalidate:
+		write = mmu.AccessWrite
+		fallthrough
+	case arch.Cleans, arch.Fetches:
+		if t, abort := e.translate(at, write, e.mode); t == nil {
+			return e.PE.DataAbort(abort, true, true, 0), true
 		}
 	}
+	return x, false
+}
+
+const zvaBytes = 64 // DCZID_EL0.BS
+
+// fault is why an instruction has had no effect.
+type fault struct {
+	kind      faultKind
+	write     bool
+	size      uint8
+	abort     mmu.Abort
+	exception arch.Exception
+}
+
+type faultKind uint8
+
+const (
+	faultNone faultKind = iota
+	faultUndefined
+	faultSP
+	faultPC
+	faultFetch
+	faultData
+	faultOther
+)
+
+func (e *Exec) fails(k faultKind) bool {
+	e.fault = fault{kind: k}
+	return false
+}
+
+// except takes the exception of a fault; false stops the run.
+func (e *Exec) except() bool {
+	e.saveSpecial()
+	f := &e.fault
+	x := e.exception()
+	e.stop.Abort, e.stop.Write, e.stop.Size = f.abort, f.write, f.size
+	f.kind = faultNone
+	if !e.take(x) {
+		return false
+	}
+	e.Now++
+	e.loadSpecial()
+	return true
+}
+
+// exception is what a fault raises.
+func (e *Exec) exception() arch.Exception {
+	switch f := &e.fault; f.kind {
+	case faultSP:
+		return e.PE.SPAlignment()
+	case faultPC:
+		return e.PE.PCAlignment()
+	case faultFetch:
+		return e.PE.InstructionAbort(f.abort)
+	case faultData:
+		return e.PE.DataAbort(f.abort, f.write, false, transfer(&e.stop.Inst))
+	case faultOther:
+		return f.exception
+	}
+	return e.PE.Unknown()
+}
+
+// take takes an exception; false if the modelled kernel has to.
+func (e *Exec) take(x arch.Exception) bool {
+	if e.PE.Take(x) == 2 && e.PE.HostEL2 {
+		e.stop.Kind, e.stop.Exception = StopEL2, x
+		return false
+	}
+	return true
+}
+
+// transfer describes a load or store of one register without writeback, the only
+// kind whose syndrome is valid (ISS encoding for a Data Abort, ISV).
+func transfer(in *isa.Inst) arch.Transfer {
+	switch in.Op {
+	case isa.LDXR, isa.LDAXR, isa.STXR, isa.STLXR:
+		return 0
+	}
+	name, class := in.Op.String(), in.Op.Class()
+	if class != isa.ClassLOAD && class != isa.ClassSTORE || strings.HasSuffix(name, "pre") || strings.HasSuffix(name, "post") || pairs[in.Op] {
+		return 0
+	}
+	return arch.NewTransfer(in.Size, in.Rd, in.Signed, in.Sf, in.Acq || in.Rel)
+}
+
+var pairs = [isa.NumOps]bool{
+	isa.STXP: true, isa.STLXP: true, isa.LDXP: true, isa.LDAXP: true, isa.CASP: true,
+	isa.STNP: true, isa.LDNP: true, isa.STPoff: true, isa.LDPoff: true, isa.LDPSWoff: true,
 }
