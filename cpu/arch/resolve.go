@@ -13,7 +13,10 @@ func (p *PE) resolve(r Reg, write bool) (Reg, Trap) {
 	if r == NoReg || row.EL[s.EL&3%3]&want == 0 || row.Guard == ByVHE {
 		return r, Undefined
 	}
-	if s.EL == 2 {
+	switch {
+	case row.Guard == ByFP: // at every EL
+		return r, p.FPTrap()
+	case s.EL == 2:
 		return r, NoTrap
 	}
 	return r, p.guard(r, row.Guard, write)
@@ -61,8 +64,6 @@ func (p *PE) guard(reg Reg, g Guard, write bool) Trap {
 		return to2(hcr&hcrTACR != 0)
 	case ByTCPAC:
 		return to2(s.Reg[CPTR_EL2]&cptrTCPAC != 0)
-	case ByFP:
-		return p.FPTrap()
 	case ByTDA:
 		return to2(mdcr&(mdcrTDA|mdcrTDE) != 0)
 	case ByTDOSA:
