@@ -41,6 +41,26 @@ type recentFrame struct {
 	f   *Frame
 }
 
+// fullFrame remembers where the version is that a frame alone uses: most memory
+// accesses of software are to tables, rings and bitmaps, which are such. Like
+// recentFrame it is no state.
+type fullFrame struct {
+	pfn   PFN
+	f     *Frame
+	block *block
+}
+
+// remember notes where the version of a frame is, if it has one of its own.
+func (m *Memory) remember(pfn PFN, f *Frame) {
+	if f.is() == ownVersion {
+		m.full[pfn%recentFrames] = fullFrame{pfn, f, m.versions.at(f.value)}
+	}
+}
+
+// forget precedes the loss of a frame's version, by whatever PFN it is known:
+// those that mean the same have the low bits in common.
+func (m *Memory) forget(pfn PFN) { m.full[pfn%recentFrames].pfn = noFrame }
+
 // Frame returns the frame of pfn, which exists from then on and never moves: a
 // TLB entry keeps the pointer.
 func (m *Memory) Frame(pfn PFN) *Frame {

@@ -144,7 +144,7 @@ func (m *Memory) own(f *Frame, pfn PFN) *block {
 
 // rebase drops the contents of a frame and gives it a base without differences.
 func (m *Memory) rebase(f *Frame, pfn PFN, kind frameKind, base uint64) {
-	m.drop(f)
+	m.drop(f, pfn)
 	if kind == filled && base == 0 {
 		kind = zeroed
 	}
@@ -155,8 +155,9 @@ func (m *Memory) rebase(f *Frame, pfn PFN, kind frameKind, base uint64) {
 }
 
 // drop empties a frame and gives back its version.
-func (m *Memory) drop(f *Frame) {
+func (m *Memory) drop(f *Frame, pfn PFN) {
 	if f.is() >= ownVersion {
+		m.forget(pfn)
 		m.versions.release(f.value)
 	}
 	f.kind &= frameFlags
@@ -309,6 +310,9 @@ func (m *Memory) join(from *Memory) {
 		return
 	}
 	m.versions = from.versions
+	for i := range m.full {
+		m.full[i].pfn = noFrame
+	}
 	for i := range m.frames {
 		if f := m.frameAt(i); f.is() >= ownVersion {
 			n := m.versions.alloc()

@@ -18,6 +18,7 @@ import "encoding/binary"
 // This is the only write hook and costs one comparison per store.
 type Memory struct {
 	recent   [recentFrames]recentFrame
+	full     [recentFrames]fullFrame
 	epoch    uint16 // of the journal; never 0
 	versions *versions
 	regions  []*region
@@ -47,13 +48,22 @@ const pfnMask = 1<<(PABits-FrameShift) - 1
 func NewMemory() *Memory {
 	m := &Memory{epoch: 1, versions: new(versions)}
 	for i := range m.recent {
-		m.recent[i].pfn = noFrame
+		m.recent[i].pfn, m.full[i].pfn = noFrame, noFrame
 	}
 	return m
 }
 
 // Load reads size bytes (1, 2, 4 or 8) at any address, little-endian.
 func (m *Memory) Load(pa PA, size uint8) uint64 {
+	off, pfn := uint64(pa)&7, pa.PFN()
+	if v := &m.full[pfn%recentFrames]; v.pfn == pfn && off+uint64(size) <= 8 {
+		return v.block[wordOf(pa)] >> (off * 8) & sizeMask(size)
+	}
+	return m.loadAny(pa, size)
+}
+
+// loadAny is Load where the frame's version is not at hand.
+func (m *Memory) loadAny(pa PA, size uint8) uint64 {
 	off := uint64(pa) & 7
 	if off+uint64(size) > 8 {
 		var p [8]byte
@@ -68,14 +78,30 @@ func (m *Memory) Load(pa PA, size uint8) uint64 {
 			return 0
 		}
 	}
-	if f.is() >= ownVersion {
-		return m.versions.at(f.value)[wordOf(pa)] >> (off * 8) & sizeMask(size)
-	}
+	m.remember(pfn, f)
 	return m.word(f, pfn, wordOf(pa)) >> (off * 8) & sizeMask(size)
 }
 
 // Store writes the low size bytes (1, 2, 4 or 8) of v at any address.
 func (m *Memory) Store(pa PA, size uint8, v uint64, by Writer) {
+	off, pfn := uint64(pa)&7, pa.PFN()
+	d := &m.full[pfn%recentFrames]
+	if d.pfn != pfn || d.f.epoch != m.epoch || off+uint64(size) > 8 {
+		m.storeAny(pa, size, v, by)
+		return
+	}
+	d.f.writer = by
+	w := &d.block[wordOf(pa)]
+	if size != 8 {
+		mask := sizeMask(size) << (off * 8)
+		v = *w&^mask | v<<(off*8)&mask
+	}
+	*w = v
+}
+
+// storeAny is Store where the frame's version is not at hand, or this is its first
+// write.
+func (m *Memory) storeAny(pa PA, size uint8, v uint64, by Writer) {
 	if uint64(pa)&7+uint64(size) > 8 {
 		var p [8]byte
 		binary.LittleEndian.PutUint64(p[:], v)
@@ -88,6 +114,7 @@ func (m *Memory) Store(pa PA, size uint8, v uint64, by Writer) {
 	if r.pfn != pfn {
 		f = m.makeFrame(pfn)
 	}
+	m.remember(pfn, f)
 	m.StoreIn(f, pa, size, v, by)
 }
 
@@ -111,10 +138,6 @@ func (m *Memory) StoreIn(f *Frame, pa PA, size uint8, v uint64, by Writer) {
 	}
 	if f.index == w {
 		f.value = v // most stores of a workload hit the same word of a page
-		return
-	}
-	if f.kind == ownVersion { // a page table or a ring
-		m.versions.at(f.value)[w] = v
 		return
 	}
 	m.setWord(f, pa.PFN(), w, v)
@@ -169,7 +192,7 @@ func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	s := from.find(src)
 	if s == nil {
 		if c := m.findChunk(dst); c != nil && (c.watched || m.find(dst) != nil) {
-			m.drop(m.written(dst, 0))
+			m.drop(m.written(dst, 0), dst)
 		}
 		return // nothing onto nothing makes no frame
 	}
@@ -179,10 +202,11 @@ func (m *Memory) CopyFrame(dst PFN, from *Memory, src PFN) {
 	}
 	if s.is() >= ownVersion {
 		m.join(from)
+		from.forget(src)
 		s.kind = sharedVersion | s.kind&frameFlags
 		m.versions.refs[s.value]++
 	}
-	m.drop(d)
+	m.drop(d, dst)
 	d.kind |= s.is()
 	d.value, d.index, d.n = s.value, s.index, s.n
 	if s.n > 1 || s.is() == filled || s.is() == seeded {
@@ -248,8 +272,9 @@ func (m *Memory) Discard(pfn PFN, n uint64) {
 			m.eachFrame(c, func(key uint16, n uint32) {
 				if uint64(key)-first < k {
 					f := m.frameAt(n)
-					m.alarm(f, (pfn - PFN(first) + PFN(key)).PA(), FrameSize)
-					m.drop(f)
+					at := pfn - PFN(first) + PFN(key)
+					m.alarm(f, at.PA(), FrameSize)
+					m.drop(f, at)
 					*f, *m.restAt(n) = zeroFrame, rest{}
 				}
 			})

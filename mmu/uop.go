@@ -73,12 +73,16 @@ func (b *Block) StoreRelease(pa PA, size uint8, v uint64) {
 // Delay appends n cycles of instruction overhead.
 func (b *Block) Delay(n uint64) {
 	if n != 0 {
-		b.push(Op{Kind: OpDelay, Val: n})
+		b.add(OpDelay, 0, 0, 0, n)
 	}
 }
 
 // Push appends any micro-op and returns its index in Out.
-func (b *Block) Push(op Op) int { return b.push(op) }
+func (b *Block) Push(op Op) int {
+	i := b.add(op.Kind, op.Flags, op.Addr, op.Size, op.Val)
+	b.Ops[i].Old = op.Old
+	return i
+}
 
 // add is Push of an op without Old, put together in its place: a copy that reads
 // wider than what was just written stalls the host's core.
@@ -87,13 +91,6 @@ func (b *Block) add(kind OpKind, flags uint8, pa PA, size uint8, v uint64) int {
 	op := &b.Ops[i]
 	op.Addr, op.Val, op.Old = pa, v, 0
 	op.Kind, op.Size, op.Flags = kind, size, flags
-	b.N = i + 1
-	return i
-}
-
-func (b *Block) push(op Op) int {
-	i := b.N
-	b.Ops[i] = op
 	b.N = i + 1
 	return i
 }
