@@ -84,10 +84,12 @@ type explorer struct {
 	values []Value // interned
 	index  map[Value]uint32
 
-	terms    []Term  // what internal states show: shown, Also, filter's
-	regTerms [][]int // by thread: indexes into terms
-	chosen   []*path // the paths being combined
-	cut      bool    // some candidate ends at the bound
+	terms    []Term    // what internal states show: shown, Also, filter's
+	regTerms [][]int   // by thread: indexes into terms
+	classes  [][]class // by thread
+	picked   []*class  // the classes being combined
+	chosen   []*path   // the paths being combined
+	cut      bool      // some candidate ends at the bound
 	search   search
 	found    stateSet
 	yield    func() bool // if set, called for every allowed execution; false ends the search
@@ -98,7 +100,7 @@ func newExplorer(t *Test, o Options) (*explorer, error) {
 	if o.Bound < 0 {
 		return nil, &Error{File: t.File, Msg: fmt.Sprintf("loop bound %d; it counts jumps", o.Bound)}
 	}
-	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, chosen: make([]*path, len(t.Threads))}
+	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, picked: make([]*class, len(t.Threads)), chosen: make([]*path, len(t.Threads))}
 	x.terms = t.shown()
 	x.terms = append(x.terms, o.Also...)
 	if t.Filter != nil {
@@ -124,9 +126,8 @@ func newExplorer(t *Test, o Options) (*explorer, error) {
 }
 
 // walk finds the paths of all threads. The values that reads may return grow
-// with what paths write, until nothing is new. A value that is read has a
-// chain of writes behind it, one for each step of the chain, so more rounds
-// than an execution has writes bring nothing that can happen.
+// with what paths write: in round n, they are those with at most n writes in
+// the chain behind them. A chain has no more writes than an execution.
 func (x *explorer) walk() error {
 	t := x.test
 	x.memory = newDomain(t)
@@ -141,23 +142,35 @@ func (x *explorer) walk() error {
 	for round := 0; ; round++ {
 		longest := 0
 		for i := range machines {
-			if seen[i] != nil && !x.news(seen[i]) {
-				longest += writesOf(x.paths[i])
-				continue
-			}
-			if err := x.enumerate(&machines[i], &seen[i]); err != nil {
-				return err
+			if seen[i] == nil || x.news(seen[i]) {
+				if err := x.enumerate(&machines[i], &seen[i]); err != nil {
+					return err
+				}
 			}
 			longest += writesOf(x.paths[i])
+		}
+		if round >= longest || !x.remember() {
+			return nil
 		}
 		if x.memory.full {
 			return &Error{File: t.File, Outside: true, Msg: fmt.Sprintf("a variable may take more than %d values (MaxValues)", MaxValues)}
 		}
-		if !x.memory.fresh || round > longest {
-			return nil
-		}
-		x.memory.fresh = false
 	}
+}
+
+// remember adds what paths write to memory; false if that is nothing new.
+func (x *explorer) remember() bool {
+	x.memory.fresh = false
+	for _, paths := range x.paths {
+		for i := range paths {
+			for k := range paths[i].effects {
+				if e := &paths[i].effects[k]; e.kind == Write {
+					x.memory.add(int(e.vari), write{int(e.off), int(e.size), e.v})
+				}
+			}
+		}
+	}
+	return x.memory.fresh
 }
 
 func writesOf(paths []path) (most int) {
@@ -194,15 +207,11 @@ func (x *explorer) enumerate(m *machine, seen *[]int) error {
 	var fences []fence
 	var regs []Value
 	m.choices = m.choices[:0]
-	before := make([]int, len(now))
-	for v := range before {
-		before[v] = len(x.memory.vars[v].writes)
-	}
 	for more := true; more; more = m.again() {
 		m.run()
 		for i := range m.effects {
 			if m.effects[i].kind == Read {
-				now[m.effects[i].vari] = before[m.effects[i].vari]
+				now[m.effects[i].vari] = len(x.memory.vars[m.effects[i].vari].writes)
 			}
 		}
 		if m.dead {
@@ -224,13 +233,6 @@ func (x *explorer) enumerate(m *machine, seen *[]int) error {
 		}
 		p.regs = regs[n:len(regs):len(regs)]
 		paths = append(paths, p)
-	}
-	for i := range paths {
-		for k := range paths[i].effects {
-			if e := &paths[i].effects[k]; e.kind == Write {
-				x.memory.add(int(e.vari), write{int(e.off), int(e.size), e.v})
-			}
-		}
 	}
 	x.paths[m.thread], *seen = paths, now
 	return nil
@@ -331,30 +333,61 @@ func (x *explorer) sign() {
 			x.rest[i] = x.rest[i].or(p.have)
 		}
 	}
-	// Long paths last: most are dismissed by what they need.
-	for i := range x.paths {
-		slices.SortStableFunc(x.paths[i], func(a, b path) int { return cmp.Compare(len(a.effects), len(b.effects)) })
+	x.classes = make([][]class, len(x.paths))
+	for i, paths := range x.paths {
+		slices.SortStableFunc(paths, func(a, b path) int {
+			return cmp.Or(slices.Compare(a.need[:], b.need[:]), slices.Compare(a.have[:], b.have[:]))
+		})
+		for k := range paths {
+			c := x.classes[i]
+			if k == 0 || paths[k].need != c[len(c)-1].need || paths[k].have != c[len(c)-1].have {
+				x.classes[i] = append(c, class{need: paths[k].need, have: paths[k].have, from: k, to: k + 1})
+				continue
+			}
+			c[len(c)-1].to++
+		}
 	}
 }
 
-// combine chooses a path for thread i and those after it.
+// class is the paths of one thread with the same signatures.
+type class struct {
+	need, have signature
+	from, to   int // in explorer.paths
+}
+
+// combine chooses a class of paths for thread i and those after it.
 func (x *explorer) combine(i int, need, have signature) error {
+	if i == len(x.paths) {
+		return x.product(0)
+	}
+	open := x.rest[i+1].or(x.initial)
+	for k := range x.classes[i] {
+		c := &x.classes[i][k]
+		n, h := need.or(c.need), have.or(c.have)
+		if h.lacks(&n, &open) {
+			continue
+		}
+		x.picked[i] = c
+		if err := x.combine(i+1, n, h); err != nil || x.stopped {
+			return err
+		}
+	}
+	return nil
+}
+
+// product chooses a path of the class of thread i and of those after it.
+func (x *explorer) product(i int) error {
 	if i == len(x.paths) {
 		return x.candidate()
 	}
-	open := x.rest[i+1].or(x.initial)
-	for k := range x.paths[i] {
+	for k := x.picked[i].from; k < x.picked[i].to; k++ {
 		p := &x.paths[i][k]
-		n, h := need.or(p.need), have.or(p.have)
-		if h.lacks(&n, &open) || x.cut && p.cut {
+		if x.cut && p.cut {
 			continue
 		}
 		x.chosen[i] = p
-		if err := x.combine(i+1, n, h); err != nil {
+		if err := x.product(i + 1); err != nil || x.stopped {
 			return err
-		}
-		if x.stopped {
-			return nil
 		}
 	}
 	return nil
