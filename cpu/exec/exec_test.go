@@ -27,7 +27,7 @@ func flat(t testing.TB, m *mmu.Memory) *Exec {
 	s.Reset(1, 0)
 	const block, user = 1<<10 | 3<<8 | 1, 1 << 6 // AF, inner shareable
 	m.Store(tableAt, 8, block|user, mmu.WriterImage)
-	m.Store(tableAt+8, 8, 1<<30|block, mmu.WriterImage)
+	m.Store(tableAt+8, 8, 1<<54|1<<30|block, mmu.WriterImage) // UXN
 	for at := uint64(vectorsAt); at < vectorsAt+0x800; at += 0x80 {
 		put(t, m, "hvc #0\neret", at)
 	}

@@ -19,7 +19,7 @@ func lower(u *uop, in *isa.Inst) (last bool) {
 	switch in.Op.Class() {
 	case isa.ClassLOAD, isa.ClassSTORE, isa.ClassATOMIC:
 		lowerAccess(u, in)
-		return u.do == nil
+		return false
 	case isa.ClassBRANCH:
 		lowerBranch(u, in, x)
 		return true
@@ -224,9 +224,8 @@ func lowerAccess(u *uop, in *isa.Inst) {
 			u.mode = signExtend64
 		}
 	}
-	indexed := in.Extend
 	u.cond = indexX
-	switch indexed {
+	switch in.Extend {
 	case isa.UXTW:
 		u.cond = indexUXTW
 	case isa.SXTW:
@@ -238,7 +237,7 @@ func lowerAccess(u *uop, in *isa.Inst) {
 	case isa.LDRlit, isa.LDRSWlit:
 		u.imm += uint64(u.off)
 	}
-	if u.do = loadOps[in.Op]; u.do != nil && in.Op.Class() != isa.ClassSTORE {
+	if u.do = loadOps[in.Op]; u.do != nil {
 		u.rd, u.ra = destination(in.Rd), destination(in.Ra)
 		if u.mode == zeroExtend {
 			specialise(u, in.Op, &quickLoads)

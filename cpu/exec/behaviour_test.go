@@ -1,0 +1,394 @@
+package exec
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ringmap/cpu/arch"
+	"ringmap/cpu/isa"
+	"ringmap/mmu"
+	"ringmap/sim"
+)
+
+// sorter returns a PE that runs programText.
+func sorter(t testing.TB) *Exec {
+	e := program(t, programText, 0x10ff0) // so that it crosses a page
+	e.PE.X[1], e.PE.X[2], e.PE.X[10], e.PE.X[11] = 0x100000, 64, 6364136223846793005, 1442695040888963407
+	return e
+}
+
+// TestLimit: how a run is cut into Runs makes no difference.
+func TestLimit(t *testing.T) {
+	whole, cut := sorter(t), sorter(t)
+	whole.Run(20000)
+	steps := sim.NewStream(1, "limit")
+	for cut.Now < 20000 {
+		to := min(cut.Now+1+sim.Cycle(steps.N(7)), 20000)
+		if s := cut.Run(to); s != (Stop{}) || cut.Now != to {
+			t.Fatalf("%+v at %d, want the limit at %d", s, cut.Now, to)
+		}
+	}
+	if *whole.PE.State != *cut.PE.State {
+		t.Error(cmp.Diff(whole.PE.State, cut.PE.State))
+	}
+	for i := range mmu.PA(256) {
+		if a, b := whole.mem.Load(0x100000+8*i, 8), cut.mem.Load(0x100000+8*i, 8); a != b {
+			t.Fatalf("word %d: %#x, %#x", i, a, b)
+		}
+	}
+}
+
+// TestSync: a run that is saved and restored at any point goes on as if not.
+func TestSync(t *testing.T) {
+	const src = `
+again:	ldxr	x0, [x9]
+	add	x0, x0, #1
+	stxr	w1, x0, [x9]
+	cbnz	w1, again
+	str	x0, [x10], #8
+	b	again`
+	sync := func(e *Exec, c *sim.Codec) {
+		e.mem.Sync(c)
+		e.PE.State.Sync(c)
+		if c.Loading() {
+			e.PE.Refresh()
+		}
+		e.PE.Sync(c)
+		e.Sync(c)
+	}
+	whole := program(t, src, 0x10000)
+	whole.PE.X[9], whole.PE.X[10] = 0x20000, 0x30000
+	whole.Run(200)
+	hash := func(e *Exec) uint64 {
+		h := sim.NewHasher()
+		e.mem.Sync(h)
+		e.PE.State.Sync(h)
+		e.Sync(h)
+		return h.Sum()
+	}
+	for at := sim.Cycle(0); at < 30; at++ {
+		first := program(t, src, 0x10000)
+		first.PE.X[9], first.PE.X[10] = 0x20000, 0x30000
+		first.Run(at)
+		c := sim.NewEncoder()
+		sync(first, c)
+		second := program(t, "b .", 0x10000)
+		second.Run(3) // so that there is code to forget
+		d := sim.NewDecoder(c.Finish())
+		sync(second, d)
+		if d.Err() != nil {
+			t.Fatal(d.Err())
+		}
+		second.Run(200)
+		if hash(second) != hash(whole) {
+			t.Fatalf("saved at %d: x0=%d x10=%#x, want %d, %#x", at, second.PE.X[0], second.PE.X[10], whole.PE.X[0], whole.PE.X[10])
+		}
+	}
+}
+
+// TestCodeDies: whoever writes to a page of code, the next block is the new one.
+func TestCodeDies(t *testing.T) {
+	words, err := isa.Assemble("add x0, x0, #16", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add16 := uint64(words[0])
+	writers := map[string]func(m *mmu.Memory){
+		"store": func(m *mmu.Memory) { m.Store(0x10000, 4, add16, 1) },
+		"write": func(m *mmu.Memory) {
+			m.Write(0x10000, []byte{byte(add16), byte(add16 >> 8), byte(add16 >> 16), byte(add16 >> 24)}, mmu.WriterKernel)
+		},
+		"copy": func(m *mmu.Memory) {
+			other := mmu.NewMemory()
+			put(t, other, "loop: add x0, x0, #16\nb loop", 0)
+			m.CopyFrame(0x10, other, 0)
+		},
+		"restore": func(m *mmu.Memory) {
+			m.Store(0x10000, 4, add16, 1)
+			c := sim.NewEncoder()
+			m.Sync(c)
+			m.Store(0x10000, 4, 0, 1)
+			m.Sync(sim.NewDecoder(c.Finish()))
+		},
+	}
+	for name, write := range writers {
+		e := program(t, "loop: add x0, x0, #1\nb loop", 0x10000)
+		for range 3 { // also when the page was decoded anew
+			put(t, e.mem, "add x0, x0, #1", 0x10000)
+			e.PE.X[0] = 0
+			e.Run(e.Now + 20)
+			write(e.mem)
+			e.Run(e.Now + 20)
+			if e.PE.X[0] != 10+160 {
+				t.Errorf("%s: x0 = %d, want 170", name, e.PE.X[0])
+			}
+		}
+	}
+}
+
+// TestCodeModifiesItself: its own stores count from the next block on.
+func TestCodeModifiesItself(t *testing.T) {
+	e := program(t, `
+loop:	add	x0, x0, #1
+	b	store
+store:	str	w2, [x9]
+	isb
+	b	loop`, 0x10000)
+	words, _ := isa.Assemble("add x0, x0, #16", 0)
+	e.PE.X[2], e.PE.X[9] = uint64(words[0]), 0x10000
+	e.Run(10)
+	if e.PE.X[0] != 17 {
+		t.Errorf("x0 = %d, want 17", e.PE.X[0])
+	}
+}
+
+// TestDiscardKillsCode: memory that goes back to the allocator reads as zero,
+// which is no instruction.
+func TestDiscardKillsCode(t *testing.T) {
+	e := program(t, "loop: add x0, x0, #1\nb loop", 0x10000)
+	e.Run(10)
+	e.mem.Discard(0x10, 1)
+	e.Run(100)
+	if ec := e.PE.Reg[arch.ESR_EL1] >> 26; e.PE.X[0] != 5 || e.PE.Reg[arch.ELR_EL1] != 0x10000 || ec != uint64(arch.ECUnknown) {
+		t.Errorf("x0 = %d, ELR %#x, EC %#x", e.PE.X[0], e.PE.Reg[arch.ELR_EL1], ec)
+	}
+}
+
+// TestMonitor: any write to the granule opens the monitor, and no other.
+func TestMonitor(t *testing.T) {
+	const granule = 1 << mmu.GranuleShift
+	for _, c := range []struct {
+		name  string
+		write func(m *mmu.Memory)
+		want  uint64
+	}{
+		{"none", func(*mmu.Memory) {}, 0},
+		{"same value", func(m *mmu.Memory) { m.Store(0x20000, 8, 0, 1) }, 1},
+		{"end of the granule", func(m *mmu.Memory) { m.Store(0x20000+granule-1, 1, 0, 1) }, 1},
+		{"next granule", func(m *mmu.Memory) { m.Store(0x20000+granule, 8, 1, 1) }, 0},
+		{"next granule, then this", func(m *mmu.Memory) { m.Store(0x20000+granule, 8, 1, 1); m.Store(0x20008, 8, 1, 1) }, 1},
+		{"previous granule", func(m *mmu.Memory) { m.Store(0x1ffff, 1, 1, 1) }, 0},
+		{"unaligned into it", func(m *mmu.Memory) { m.Store(0x1fffe, 4, 1, 1) }, 1},
+		{"copied over", func(m *mmu.Memory) { m.CopyFrame(0x20, mmu.NewMemory(), 1) }, 1},
+		{"filled", func(m *mmu.Memory) { m.Fill(0x20000, mmu.FrameSize, 0, mmu.WriterVMM) }, 1},
+		{"discarded", func(m *mmu.Memory) { m.Discard(0x20, 1) }, 1},
+		{"another page", func(m *mmu.Memory) { m.Store(0x21000, 8, 1, 1) }, 0},
+	} {
+		e := program(t, "ldxr x0, [x9]\nnop\nstxr w1, x2, [x9]\nb .", 0x10000)
+		e.PE.X[9], e.PE.X[1], e.PE.X[2] = 0x20000, 7, 9
+		e.mem.Store(0x20000, 8, 0, 1)
+		e.Run(1)
+		c.write(e.mem)
+		if lost := c.want == 1; e.Event() != lost {
+			t.Errorf("%s: event %t, want %t", c.name, !lost, lost)
+		}
+		e.Run(10)
+		if e.PE.X[1] != c.want {
+			t.Errorf("%s: status %d, want %d", c.name, e.PE.X[1], c.want)
+		}
+		if stored := e.mem.Load(0x20000, 8) == 9; stored != (c.want == 0) {
+			t.Errorf("%s: stored %t", c.name, stored)
+		}
+	}
+}
+
+// TestMonitors: of two PEs that hold the granule one succeeds.
+func TestMonitors(t *testing.T) {
+	a := program(t, "ldxr x0, [x9]\nadd x0, x0, #1\nstxr w1, x0, [x9]\nb .", 0x10000)
+	b := flat(t, a.mem)
+	b.PE.PC = 0x10000
+	a.PE.X[9], b.PE.X[9] = 0x20000, 0x20000
+	a.Run(2)
+	b.Run(2)
+	b.Run(10)
+	a.Run(10)
+	if a.PE.X[1] != 1 || b.PE.X[1] != 0 || a.mem.Load(0x20000, 8) != 1 {
+		t.Errorf("status %d and %d, sum %d", a.PE.X[1], b.PE.X[1], a.mem.Load(0x20000, 8))
+	}
+}
+
+const endOfUser = vectorsAt // EL0 may not go there
+
+// TestAbortHasNoEffect: an access that does not translate, even for its last
+// byte, leaves registers and memory as they were.
+func TestAbortHasNoEffect(t *testing.T) {
+	for _, c := range []struct {
+		src   string
+		at    uint64 // X9
+		far   uint64
+		write bool
+	}{
+		{"str x0, [x9]", endOfUser, endOfUser, true},
+		{"str x0, [x9]", endOfUser - 4, endOfUser, true},
+		{"str x0, [x9, #8]!", endOfUser - 12, endOfUser, true},
+		{"stp x0, x1, [x9], #16", endOfUser - 8, endOfUser, true},
+		{"stp w0, w1, [x9, #-8]!", endOfUser + 2, endOfUser, true},
+		{"stp x0, x1, [x9]", endOfUser - 13, endOfUser, true},
+		{"ldr x0, [x9], #8", endOfUser - 1, endOfUser, false},
+		{"ldp x0, x1, [x9, #16]!", endOfUser - 24, endOfUser, false},
+		{"ldp x9, x0, [x9]", endOfUser - 8, endOfUser, false},
+		{"ldxr x0, [x9]", endOfUser, endOfUser, false},
+		{"ldadd x0, x1, [x9]", endOfUser, endOfUser, false},
+		{"casp x0, x1, x2, x3, [x9]", endOfUser, endOfUser, false},
+		{"dc zva, x9", endOfUser + 64, endOfUser + 64, true},
+	} {
+		e := program(t, c.src, 0x10000)
+		e.PE.X[0], e.PE.X[1], e.PE.X[9] = 0x1111, 0x2222, c.at
+		e.mem.Store(endOfUser-16, 8, 0x3333, 1)
+		e.mem.Store(endOfUser-8, 8, 0x4444, 1)
+		x := e.PE.X
+		if s := e.Run(100); s.Kind != StopEL2 || s.Inst.Op != isa.HVC {
+			t.Errorf("%s: %+v", c.src, s)
+		}
+		if e.PE.X != x {
+			t.Errorf("%s: registers changed", c.src)
+		}
+		if e.mem.Load(endOfUser-16, 8) != 0x3333 || e.mem.Load(endOfUser-8, 8) != 0x4444 {
+			t.Errorf("%s: memory changed", c.src)
+		}
+		const dataAbort, permission1, wnr = 0x24, 0xd, 1 << 6
+		want := uint64(dataAbort<<26 | 1<<25 | permission1)
+		if c.write {
+			want |= wnr
+		}
+		if esr, far, elr := e.PE.Reg[arch.ESR_EL1], e.PE.Reg[arch.FAR_EL1], e.PE.Reg[arch.ELR_EL1]; esr != want || far != c.far || elr != 0x10000 {
+			t.Errorf("%s: ESR %#x FAR %#x ELR %#x, want %#x %#x", c.src, esr, far, elr, want, c.far)
+		}
+	}
+}
+
+// TestExceptions checks what exceptions of EL0 tell EL1.
+func TestExceptions(t *testing.T) {
+	for _, c := range []struct {
+		src string
+		ec  arch.EC
+		iss uint64
+		elr uint64
+	}{
+		{"svc #5", arch.ECSVC, 5, 0x10004},
+		{"brk #7", arch.ECBRK, 7, 0x10000},
+		{"hlt #7", arch.ECUnknown, 0, 0x10000},
+		{".word 0", arch.ECUnknown, 0, 0x10000},
+		{"nop\n.word 0xffffffff", arch.ECUnknown, 0, 0x10004},
+		{"hvc #0", arch.ECUnknown, 0, 0x10000},
+		{"eret", arch.ECUnknown, 0, 0x10000},
+		{"msr daifset, #1", arch.ECSysReg, 0, 0x10000},
+		{"mrs x0, ttbr0_el1", arch.ECUnknown, 0, 0x10000},
+		{"adr x0, .+2\nbr x0", arch.ECPCAlignment, 0, 0x10002},
+		{"movz x0, #0x4000, lsl #16\nbr x0", arch.ECInstruction, 0xd, 0x4000_0000},
+		{"movz x0, #0x10, lsl #48\nbr x0", arch.ECInstruction, 0x4, 0x10_0000_0000_0000},
+		{"mov x0, #2\nldaxr w1, [x0]", arch.ECData, 0x21, 0x10004},
+		{"mov x0, #9\nldadd x1, x1, [x0]", arch.ECData, 0x21, 0x10004},
+		{"mov x0, #8\nmov x1, #1\nstlr x1, [x0, #0]\nstlxp w5, x2, x3, [x0]", arch.ECData, 0x21 | 1<<6, 0x1000c},
+		{"add sp, sp, #8\nldr x0, [sp]", arch.ECSPAlignment, 0, 0x10004},
+		{"wfi", arch.ECWFx, 0, 0x10000},
+	} {
+		e := program(t, c.src, 0x10000)
+		e.PE.Reg[arch.SCTLR_EL1] |= 1 << 4 // SA0
+		e.PE.Refresh()
+		s := e.Run(1000)
+		esr, elr := e.PE.Reg[arch.ESR_EL1], e.PE.Reg[arch.ELR_EL1]
+		iss := esr & (1<<25 - 1)
+		if c.ec == arch.ECSysReg || c.ec == arch.ECWFx {
+			iss = 0 // arch's to test
+		}
+		if s.Kind != StopEL2 || s.Inst.Op != isa.HVC || arch.EC(esr>>26) != c.ec || iss != c.iss || elr != c.elr {
+			t.Errorf("%q: %v by %v: EC %#x ISS %#x ELR %#x, want %#x %#x %#x", c.src, s.Kind, s.Inst.Op, esr>>26, iss, elr, c.ec, c.iss, c.elr)
+		}
+	}
+}
+
+// TestStops checks what EL1 hands to whoever runs it.
+func TestStops(t *testing.T) {
+	e := program(t, "", 0x10000)
+	put(t, e.mem, `
+	wfi
+	sevl
+	wfe
+	wfe
+	sev
+	wfe
+	msr	cntv_cval_el0, x0
+	mrs	x1, spsel
+	msr	spsel, #0
+	mov	x2, sp
+	smc	#0
+	hvc	#3`, vectorsAt+0x1000)
+	e.PE.EL, e.PE.SPSel, e.PE.PC = 1, 1, vectorsAt+0x1000
+	e.PE.SP[0], e.PE.SP[1] = 0x100, 0x200
+	e.PE.Firmware = true
+	e.PE.Refresh()
+	var got []string
+	for range 6 {
+		s := e.Run(1000)
+		got = append(got, fmt.Sprintf("%d %v +%d", s.Kind, s.Inst.Op, e.PE.PC-vectorsAt-0x1000))
+	}
+	want := []string{
+		fmt.Sprint(StopWFI, " WFI +4"), fmt.Sprint(StopWFE, " WFE +16"), fmt.Sprint(StopSEV, " SEV +20"),
+		fmt.Sprint(StopTimer, " UNDEFINED +28"), fmt.Sprint(StopSMC, " SMC +44"), fmt.Sprint(StopEL2, " HVC +44"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if e.PE.X[1] != 1 || e.PE.X[2] != 0x100 {
+		t.Errorf("SPSel %d, SP %#x", e.PE.X[1], e.PE.X[2])
+	}
+}
+
+// TestTransfer checks which data aborts describe their access.
+func TestTransfer(t *testing.T) {
+	for _, c := range []struct {
+		src  string
+		want arch.Transfer
+	}{
+		{"ldr x3, [x1]", arch.NewTransfer(3, 3, false, true, false)},
+		{"ldrsh w3, [x1, x2]", arch.NewTransfer(1, 3, true, false, false)},
+		{"ldursw x3, [x1, #1]", arch.NewTransfer(2, 3, true, true, false)},
+		{"strb wzr, [x1, #1]", arch.NewTransfer(0, 31, false, false, false)},
+		{"sttr w4, [x1]", arch.NewTransfer(2, 4, false, false, false)},
+		{"ldar w3, [x1]", arch.NewTransfer(2, 3, false, false, true)},
+		{"stlr x3, [x1]", arch.NewTransfer(3, 3, false, true, true)},
+		{"ldr x3, [x1], #8", 0},
+		{"str w3, [x1, #4]!", 0},
+		{"ldp x3, x4, [x1]", 0},
+		{"stnp x3, x4, [x1]", 0},
+		{"ldxr x3, [x1]", 0},
+		{"stlxr w2, x3, [x1]", 0},
+		{"ldadd x3, x4, [x1]", 0},
+		{"dc zva, x1", 0},
+	} {
+		words, err := isa.Assemble(c.src, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, _ := isa.Decode(words[0])
+		if got := transfer(&in); got != c.want {
+			t.Errorf("%s: %#x, want %#x", c.src, got, c.want)
+		}
+	}
+}
+
+// TestEveryEncodingHasAMeaning: what the decoder knows is executed, or is the
+// PE's to execute.
+func TestEveryEncodingHasAMeaning(t *testing.T) {
+	for _, p := range patterns(t) {
+		in, ok := isa.Inst{}, false
+		g := sim.NewStream(1, p.op.String())
+		for range 1000 {
+			word := p.fixed
+			for _, f := range p.fields {
+				word |= uint32(g.N(1<<f.len)) << f.shift
+			}
+			if in, ok = isa.Decode(word); ok && in.Op == p.op {
+				break
+			}
+		}
+		u := uop{word: in.Word}
+		lower(&u, &in)
+		if u.do == nil {
+			t.Errorf("%v does nothing", p.op)
+		}
+	}
+}
