@@ -86,8 +86,8 @@ type explorer struct {
 
 	terms    []Term    // what internal states show: shown, Also, filter's
 	regTerms [][]int   // by thread: indexes into terms
-	classes  [][]class // by thread
-	picked   []*class  // the classes being combined
+	classes  [][]pathClass // by thread
+	picked   []*pathClass  // the classes being combined
 	chosen   []*path   // the paths being combined
 	cut      bool      // some candidate ends at the bound
 	search   search
@@ -100,7 +100,7 @@ func newExplorer(t *Test, o Options) (*explorer, error) {
 	if o.Bound < 0 {
 		return nil, &Error{File: t.File, Msg: fmt.Sprintf("loop bound %d; it counts jumps", o.Bound)}
 	}
-	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, picked: make([]*class, len(t.Threads)), chosen: make([]*path, len(t.Threads))}
+	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, picked: make([]*pathClass, len(t.Threads)), chosen: make([]*path, len(t.Threads))}
 	x.terms = t.shown()
 	x.terms = append(x.terms, o.Also...)
 	if t.Filter != nil {
@@ -333,7 +333,7 @@ func (x *explorer) sign() {
 			x.rest[i] = x.rest[i].or(p.have)
 		}
 	}
-	x.classes = make([][]class, len(x.paths))
+	x.classes = make([][]pathClass, len(x.paths))
 	for i, paths := range x.paths {
 		slices.SortStableFunc(paths, func(a, b path) int {
 			return cmp.Or(slices.Compare(a.need[:], b.need[:]), slices.Compare(a.have[:], b.have[:]))
@@ -341,7 +341,7 @@ func (x *explorer) sign() {
 		for k := range paths {
 			c := x.classes[i]
 			if k == 0 || paths[k].need != c[len(c)-1].need || paths[k].have != c[len(c)-1].have {
-				x.classes[i] = append(c, class{need: paths[k].need, have: paths[k].have, from: k, to: k + 1})
+				x.classes[i] = append(c, pathClass{need: paths[k].need, have: paths[k].have, from: k, to: k + 1})
 				continue
 			}
 			c[len(c)-1].to++
@@ -349,8 +349,8 @@ func (x *explorer) sign() {
 	}
 }
 
-// class is the paths of one thread with the same signatures.
-type class struct {
+// pathClass is the paths of one thread with the same signatures.
+type pathClass struct {
 	need, have signature
 	from, to   int // in explorer.paths
 }

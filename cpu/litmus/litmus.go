@@ -134,7 +134,6 @@ const (
 	Read   EventKind = iota // an explicit memory read effect
 	Write                   // an explicit memory write effect
 	Fence                   // a barrier: DMB, DSB or ISB
-	Branch                  // a conditional branch: where control dependencies start
 )
 
 // Annot is a set of properties of an event.
@@ -160,7 +159,7 @@ const (
 
 // Event is one effect of one execution of an instruction.
 type Event struct {
-	ID     int       // index in Execution.Events
+	ID     int       // index among the events of its execution
 	Thread int       // -1 for writes of the initial state
 	Step   int       // which instruction of the thread's path it belongs to, from 0
 	Instr  *Instr    // nil for writes of the initial state
