@@ -84,12 +84,12 @@ type explorer struct {
 	values []Value // interned
 	index  map[Value]uint32
 
-	terms    []Term    // what internal states show: shown, Also, filter's
-	regTerms [][]int   // by thread: indexes into terms
+	terms    []Term        // what internal states show: shown, Also, filter's
+	regTerms [][]int       // by thread: indexes into terms
 	classes  [][]pathClass // by thread
 	picked   []*pathClass  // the classes being combined
-	chosen   []*path   // the paths being combined
-	cut      bool      // some candidate ends at the bound
+	chosen   []*path       // the paths being combined
+	cut      bool          // some candidate ends at the bound
 	search   search
 	found    stateSet
 	yield    func() bool // if set, called for every allowed execution; false ends the search

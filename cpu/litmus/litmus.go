@@ -3,7 +3,7 @@
 //
 //	text ──Parse──► Test ──paths of each thread──► Trace   values guessed from what may be written
 //	                             one Trace a thread ──► candidate (program order, dependencies)
-//	                             + reads-from, coherence ──► Execution ──axioms──► State
+//	                             + reads-from, coherence ──axioms──► State
 //
 // A candidate is allowed if it satisfies the three requirements of DDI 0487
 // B2.3: internal visibility (each location looks sequentially consistent to a
@@ -131,9 +131,9 @@ type EventKind uint8
 
 // Kinds of events.
 const (
-	Read   EventKind = iota // an explicit memory read effect
-	Write                   // an explicit memory write effect
-	Fence                   // a barrier: DMB, DSB or ISB
+	Read  EventKind = iota // an explicit memory read effect
+	Write                  // an explicit memory write effect
+	Fence                  // a barrier: DMB, DSB or ISB
 )
 
 // Annot is a set of properties of an event.
