@@ -511,3 +511,31 @@ func (r *Result) Project(terms []Term) []State {
 	slices.SortFunc(out, r.Test.compareStates)
 	return slices.CompactFunc(out, func(a, b State) bool { return slices.Equal(a, b) })
 }
+
+// Shown returns the result as the test asks for it, without Options.Also.
+func (r *Result) Shown() *Result {
+	s := *r
+	s.Terms = r.Test.shown()
+	s.States = r.Project(s.Terms)
+	return &s
+}
+
+// StateMaps returns the states as values by term, as they print.
+func (r *Result) StateMaps() []map[string]string {
+	out := make([]map[string]string, len(r.States))
+	for i, s := range r.States {
+		out[i] = r.Test.stateMap(r.Terms, s)
+	}
+	return out
+}
+
+func (t *Test) stateMap(terms []Term, s State) map[string]string {
+	row := map[string]string{}
+	at := 0
+	for _, term := range terms {
+		n := t.width(term)
+		row[t.TermText(term)] = t.termValue(term, s[at:at+n])
+		at += n
+	}
+	return row
+}
