@@ -98,6 +98,9 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 	if va&(align-1) != 0 {
 		return 0, e.misaligned(va, n, a)
 	}
+	if s := e.front(va, a); s.key == va>>mmu.FrameShift|e.key {
+		return s.pa | mmu.PA(va&pageMask), true
+	}
 	t, abort := e.translate(va, a, e.mode)
 	if t == nil {
 		e.fault = fault{kind: faultData, write: a == mmu.AccessWrite, size: uint8(n), abort: abort}
@@ -110,12 +113,16 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 		}
 		return pa, true
 	}
-	front := &e.reads
-	if a == mmu.AccessWrite {
-		front = &e.writes
-	}
-	front[va>>mmu.FrameShift%frontSlots] = slot{va>>mmu.FrameShift | e.key, e.mem.Frame(pa.PFN()), pa &^ pageMask}
+	*e.front(va, a) = slot{va>>mmu.FrameShift | e.key, e.mem.Frame(pa.PFN()), pa &^ pageMask}
 	return pa, true
+}
+
+// front is the slot for an access to va.
+func (e *Exec) front(va uint64, a mmu.Access) *slot {
+	if a == mmu.AccessWrite {
+		return &e.writes[va>>mmu.FrameShift%frontSlots]
+	}
+	return &e.reads[va>>mmu.FrameShift%frontSlots]
 }
 
 func (e *Exec) misaligned(va, n uint64, a mmu.Access) bool {

@@ -48,42 +48,50 @@ again:	ldxr	x0, [x9]
 	stxr	w1, x0, [x9]
 	cbnz	w1, again
 	str	x0, [x10], #8
+	add	x2, x10, x0, lsl #12
+	str	x0, [x2]
 	b	again`
-	sync := func(e *Exec, c *sim.Codec) {
-		e.mem.Sync(c)
-		e.PE.State.Sync(c)
+	type machine struct {
+		*Exec
+		domain *mmu.Domain
+	}
+	start := func(src string) machine {
+		m, d := mmu.NewMemory(), mmu.NewDomain()
+		put(t, m, src, 0x10000)
+		e := flatIn(t, m, d)
+		e.PE.PC, e.PE.X[9], e.PE.X[10] = 0x10000, 0x20000, 0x30f00
+		return machine{e, d}
+	}
+	sync := func(m machine, c *sim.Codec) {
+		m.mem.Sync(c)
+		m.domain.Sync(c, m.mem)
+		m.PE.State.Sync(c)
 		if c.Loading() {
-			e.PE.Refresh()
+			m.PE.Refresh()
 		}
-		e.PE.Sync(c)
-		e.Sync(c)
+		m.PE.Sync(c)
+		m.Sync(c)
 	}
-	whole := program(t, src, 0x10000)
-	whole.PE.X[9], whole.PE.X[10] = 0x20000, 0x30000
-	whole.Run(200)
-	hash := func(e *Exec) uint64 {
-		h := sim.NewHasher()
-		e.mem.Sync(h)
-		e.PE.State.Sync(h)
-		e.Sync(h)
-		return h.Sum()
-	}
-	for at := sim.Cycle(0); at < 30; at++ {
-		first := program(t, src, 0x10000)
-		first.PE.X[9], first.PE.X[10] = 0x20000, 0x30000
+	hash := func(m machine) uint64 { h := sim.NewHasher(); sync(m, h); return h.Sum() }
+	whole := start(src)
+	whole.Run(400)
+	for at := sim.Cycle(0); at < 230; at++ {
+		first := start(src)
 		first.Run(at)
 		c := sim.NewEncoder()
 		sync(first, c)
-		second := program(t, "b .", 0x10000)
+		second := start("b .")
 		second.Run(3) // so that there is code to forget
 		d := sim.NewDecoder(c.Finish())
 		sync(second, d)
 		if d.Err() != nil {
 			t.Fatal(d.Err())
 		}
-		second.Run(200)
-		if hash(second) != hash(whole) {
-			t.Fatalf("saved at %d: x0=%d x10=%#x, want %d, %#x", at, second.PE.X[0], second.PE.X[10], whole.PE.X[0], whole.PE.X[10])
+		for _, m := range []machine{first, second} {
+			m.Run(400)
+			if hash(m) != hash(whole) {
+				t.Fatalf("saved at %d: x0=%d x10=%#x, want %d, %#x", at, m.PE.X[0], m.PE.X[10], whole.PE.X[0], whole.PE.X[10])
+			}
 		}
 	}
 }

@@ -16,6 +16,8 @@
 package exec
 
 import (
+	"errors"
+
 	"ringmap/cpu/arch"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
@@ -213,7 +215,8 @@ const modeBits = 2
 func (e *Exec) keyOf(m mmu.Mode) uint64 { return (e.fill<<modeBits | uint64(m)) << keyShift }
 
 // Sync saves, restores or hashes what Run leaves behind besides the PE's State.
-// The memory is restored before.
+// The memory, the domain of TLBs and the PE are restored before. The fronts are
+// state too: without them the TLB would be asked more often.
 func (e *Exec) Sync(c *sim.Codec) {
 	c.Tag("exec")
 	sim.Uint(c, &e.Now)
@@ -228,6 +231,60 @@ func (e *Exec) Sync(c *sim.Codec) {
 			e.mem.Reserve(&e.reservation, e.mem.Frame(r.At.PFN()), r.At)
 		}
 		e.reservation.Lost = r.Lost
+		e.epoch, e.codeWrites = e.PE.Epoch(), e.mem.CodeWrites()
 		e.forget()
 	}
+	valid := e.epoch == e.PE.Epoch()
+	for i := range frontSlots {
+		s := &e.reads[i]
+		e.syncSlot(c, valid, i, &s.key, &s.pa)
+		if c.Loading() && s.key != 0 {
+			s.frame = e.mem.Frame(s.pa.PFN())
+		}
+	}
+	for i := range frontSlots {
+		s := &e.writes[i]
+		e.syncSlot(c, valid, i, &s.key, &s.pa)
+		if c.Loading() && s.key != 0 {
+			s.frame = e.mem.Frame(s.pa.PFN())
+		}
+	}
+	valid = valid && e.codeWrites == e.mem.CodeWrites()
+	for i := range frontSlots {
+		s, pa := &e.fetches[i], mmu.PA(0)
+		if s.page != nil {
+			pa = s.page.pa
+		}
+		e.syncSlot(c, valid, i, &s.key, &pa)
+		if c.Loading() && s.key != 0 {
+			s.page = e.code.pageOf(pa)
+		}
+	}
 }
+
+// syncSlot codes where slot i points, and the mode that it is for. What is not
+// in force reads as empty.
+func (e *Exec) syncSlot(c *sim.Codec, valid bool, i int, key *uint64, pa *mmu.PA) {
+	mode := *key >> keyShift & (1<<modeBits - 1)
+	valid = valid && *key>>keyShift>>modeBits == e.fill
+	c.Bool(&valid)
+	if !valid {
+		if c.Loading() {
+			*key = 0
+		}
+		return
+	}
+	page := *key & (1<<keyShift - 1)
+	c.U64(&page)
+	c.U64(&mode)
+	sim.Uint(c, pa)
+	if page%frontSlots != uint64(i) || page>>keyShift != 0 || mode >= 1<<modeBits || *pa&pageMask != 0 {
+		c.Fail(errSlot)
+		page, mode, *pa = uint64(i), 0, 0
+	}
+	if c.Loading() {
+		*key = page | e.keyOf(mmu.Mode(mode))
+	}
+}
+
+var errSlot = errors.New("exec: impossible translation")

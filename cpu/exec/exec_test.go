@@ -18,8 +18,10 @@ const (
 // flat returns a PE at EL0 with the first GiB mapped to itself, for everything
 // that EL0 does, and the second for EL1, where each vector hands its exception
 // to the modelled kernel at EL2 (HVC), and returns.
-func flat(t testing.TB, m *mmu.Memory) *Exec {
-	d, tlb := mmu.NewDomain(), new(mmu.TLB)
+func flat(t testing.TB, m *mmu.Memory) *Exec { return flatIn(t, m, mmu.NewDomain()) }
+
+func flatIn(t testing.TB, m *mmu.Memory, d *mmu.Domain) *Exec {
+	tlb := new(mmu.TLB)
 	d.Add(tlb, mmu.NeoverseN1)
 	pe := arch.NewPE(m, d, tlb, arch.Clock{CoreHz: 3_000_000_000})
 	pe.HostEL2 = true
