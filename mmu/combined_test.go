@@ -30,11 +30,11 @@ const (
 	guestRAM          = IPA(1 << 30)
 )
 
-func newTwoStages(seed uint64) *twoStages {
+func newTwoStages(seed uint64, spec TLBSpec) *twoStages {
 	w := &twoStages{m: NewMemory(), d: NewDomain(), r: sim.NewStream(seed, "two stages")}
 	w.a = NewAllocator(w.m, 1<<18, 1<<36)
 	for i := range w.t {
-		w.d.Add(&w.t[i], smallTLB)
+		w.d.Add(&w.t[i], spec)
 	}
 	for vm := range w.s2 {
 		w.s2[vm] = NewStage2(w.m, w.a, Granule4K, 40, uint16(vm+1))
@@ -234,7 +234,7 @@ func (w *twoStages) invalidate() func(core int, x who) bool {
 func TestCombinedStaleness(t *testing.T) {
 	for seed := range uint64(8) {
 		deep := seed%2 == 1
-		w := newTwoStages(seed)
+		w := newTwoStages(seed, smallTLB)
 		type key struct {
 			who
 			a    Access
@@ -310,7 +310,7 @@ func TestCombinedStaleness(t *testing.T) {
 // TestCombinedSnapshot: save, restore, continue equals the undisturbed run.
 func TestCombinedSnapshot(t *testing.T) {
 	for seed := range uint64(4) {
-		w, v := newTwoStages(seed), newTwoStages(99)
+		w, v := newTwoStages(seed, smallTLB), newTwoStages(99, smallTLB)
 		step := func(w *twoStages) string {
 			switch op := w.r.N(20); {
 			case op < 2:
@@ -351,7 +351,7 @@ func TestCombinedSnapshot(t *testing.T) {
 // TestCombinedRefusesDamage: a damaged snapshot gives an error or another state,
 // never a panic, now or later.
 func TestCombinedRefusesDamage(t *testing.T) {
-	w := newTwoStages(3)
+	w := newTwoStages(3, smallTLB)
 	for range 500 {
 		w.translate(int(w.r.N(2)), int(w.r.N(vms)), int(w.r.N(asids)), VA(w.r.N(pages))<<12, AccessRead, ModePriv)
 		w.change(0, true)
@@ -359,7 +359,7 @@ func TestCombinedRefusesDamage(t *testing.T) {
 	e := sim.NewEncoder()
 	w.d.Sync(e, w.m)
 	good := e.Finish()
-	v := newTwoStages(1)
+	v := newTwoStages(1, smallTLB)
 	refused := 0
 	for i := range good {
 		bad := append([]byte(nil), good...)
@@ -385,7 +385,7 @@ func TestCombinedRefusesDamage(t *testing.T) {
 
 // TestGeneration: whatever removes an entry is seen by what was copied from it.
 func TestGeneration(t *testing.T) {
-	w := newTwoStages(1)
+	w := newTwoStages(1, smallTLB)
 	w.putIPA(0, w.l3[0][0][0], uint64(guestRAM)+32<<12|0xc43)
 	c := &w.ctx[0][0]
 	space := Space{VMID: 1, ASID: 1}
@@ -444,13 +444,8 @@ func TestGeneration(t *testing.T) {
 func BenchmarkLookupVA(b *testing.B) {
 	for _, n := range []VA{1, 16, 512} {
 		b.Run(fmt.Sprintf("pages=%d", n), func(b *testing.B) {
-			w := newTwoStages(1)
-			*w.d = *NewDomain()
-			for i := range w.t {
-				w.d.Add(&w.t[i], NeoverseN1)
-			}
+			w := newTwoStages(1, NeoverseN1)
 			c := &w.ctx[0][0]
-			c.Bind(w.d)
 			for i := range IPA(n) {
 				w.putIPA(0, w.l3[0][0][0]+i*8, uint64(guestRAM)+32<<12|0xc43)
 				w.translate(0, 0, 0, VA(i)<<12, AccessRead, ModePriv)
@@ -468,7 +463,7 @@ func BenchmarkLookupVA(b *testing.B) {
 
 // BenchmarkWalkVA is a miss that finds its last table in the walk cache.
 func BenchmarkWalkVA(b *testing.B) {
-	w := newTwoStages(1)
+	w := newTwoStages(1, smallTLB)
 	c := &w.ctx[0][0]
 	for i := range IPA(512) {
 		w.putIPA(0, w.l3[0][0][0]+i*8, uint64(guestRAM)+32<<12|0xc43)
