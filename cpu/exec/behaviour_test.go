@@ -400,3 +400,79 @@ func TestEveryEncodingHasAMeaning(t *testing.T) {
 		}
 	}
 }
+
+// TestStage2Abort: what stage 2 does not map goes to the modelled kernel, which
+// can do the access itself from the syndrome, or map it and go on.
+func TestStage2Abort(t *testing.T) {
+	const stage2At, hole = 0x3ff1_0000, 0x8000_0000
+	e := program(t, "strh w3, [x9, #2]\nldr x4, [x9]\nb .", 0x10000)
+	e.mem.Store(tableAt+16, 8, hole|1<<10|3<<8|1<<6|1, 1) // stage 1 of the third GiB
+	const block = 1<<10 | 3<<8 | 3<<6 | 0xf<<2 | 1        // AF, shareable, RW, Normal
+	e.mem.Store(stage2At, 8, block, 1)
+	e.mem.Store(stage2At+8, 8, 1<<30|block, 1)
+	e.PE.Reg[arch.VTTBR_EL2] = stage2At
+	e.PE.Reg[arch.VTCR_EL2] = 25 | 1<<6 | 2<<16 // 39 bits, from level 1, 40 bits out
+	e.PE.Reg[arch.HCR_EL2] |= 1                 // VM
+	e.PE.Refresh()
+	e.PE.X[3], e.PE.X[9] = 0x1234, hole+0x100
+	s := e.Run(100)
+	const lower, isv, wnr = 0x24 << 26, 1<<24 | 1<<22 | 3<<16, 1 << 6
+	if want := uint64(lower | 1<<25 | isv | wnr | 5); s.Kind != StopEL2 || s.Exception.ESR != want || !s.Write || s.Size != 2 {
+		t.Errorf("%+v, want ESR %#x", s, want)
+	}
+	if s.Abort.IPA != hole+0x102 || e.PE.Reg[arch.HPFAR_EL2] != hole>>8 || e.PE.Reg[arch.FAR_EL2] != hole+0x102 || e.PE.PC != 0x10000 || e.Now != 0 {
+		t.Errorf("IPA %#x HPFAR %#x FAR %#x PC %#x at %d", s.Abort.IPA, e.PE.Reg[arch.HPFAR_EL2], e.PE.Reg[arch.FAR_EL2], e.PE.PC, e.Now)
+	}
+	e.mem.Store(stage2At+16, 8, hole|block, 1)
+	if s := e.Run(10); s.Kind != StopLimit || e.PE.X[4] != 0x1234<<16 {
+		t.Errorf("%+v, loaded %#x", s, e.PE.X[4])
+	}
+}
+
+// FuzzRun runs arbitrary words at EL1: whatever they are, time passes, and how
+// the run is cut makes no difference.
+func FuzzRun(f *testing.F) {
+	for _, src := range []string{programText, hotLoop, "wfi\nwfe\nsev\neret", "dc zva, x1\nic ivau, x1\ntlbi vmalle1\nmsr sctlr_el1, x0\nldp x0, x1, [sp], #8"} {
+		words, err := isa.Assemble(src, 0)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var b []byte
+		for _, w := range words {
+			b = append(b, byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
+		}
+		f.Add(uint64(len(b)), b)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, code []byte) {
+		run := func(step sim.Cycle) *Exec {
+			m := mmu.NewMemory()
+			e := flat(t, m)
+			m.Write(vectorsAt+0x10000, code[:min(len(code), 1<<14)], 1)
+			r := sim.NewStream(seed, "registers")
+			for i := range 31 {
+				if e.PE.X[i] = r.Uint64(); i&1 != 0 {
+					e.PE.X[i] = vectorsAt + e.PE.X[i]&0x1ffff
+				}
+			}
+			e.PE.EL, e.PE.SPSel, e.PE.PC = 1, 1, vectorsAt+0x10000
+			e.PE.Refresh()
+			for stops := 0; e.Now < 2000 && stops < 100; {
+				s := e.Run(min(e.Now+step, 2000))
+				switch s.Kind {
+				case StopLimit:
+					continue
+				case StopEL2:
+					if e.PE.PC = e.PE.Reg[arch.ELR_EL2]; s.Inst.Op != isa.HVC {
+						e.PE.PC += 4 // without it
+					}
+				}
+				stops++
+			}
+			return e
+		}
+		a, b := run(2000), run(3)
+		if *a.PE.State != *b.PE.State {
+			t.Error(cmp.Diff(a.PE.State, b.PE.State))
+		}
+	})
+}

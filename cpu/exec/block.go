@@ -60,16 +60,20 @@ const pagesLimit = 8192
 
 // pageOf returns what is decoded of the page of pa.
 func (c *Code) pageOf(pa mmu.PA) *page {
-	f := c.mem.Frame(pa.PFN())
-	p := c.pages[pa.PFN()]
-	if p == nil || p.frame != f || !f.IsCode() {
+	f, p := c.mem.Frame(pa.PFN()), c.pages[pa.PFN()]
+	switch {
+	case p == nil || p.frame != f:
 		if len(c.pages) >= pagesLimit {
 			clear(c.pages)
 		}
 		p = &page{frame: f, pa: pa.PFN().PA()}
 		c.pages[pa.PFN()] = p
-		c.mem.MarkCode(f)
+	case f.IsCode():
+		return p
+	default: // written to; no PE uses it now, for CodeWrites has changed
+		clear(p.blocks[:])
 	}
+	c.mem.MarkCode(f)
 	return p
 }
 
