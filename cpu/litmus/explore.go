@@ -94,6 +94,7 @@ type explorer struct {
 	found    stateSet
 	yield    func() bool // if set, called for every allowed execution; false ends the search
 	stopped  bool
+	dic, idc bool // what the test says of its caches, see fetch.go
 }
 
 func newExplorer(t *Test, o Options) (*explorer, error) {
@@ -101,6 +102,7 @@ func newExplorer(t *Test, o Options) (*explorer, error) {
 		return nil, &Error{File: t.File, Msg: fmt.Sprintf("loop bound %d; it counts jumps", o.Bound)}
 	}
 	x := &explorer{test: t, opt: &o, index: map[Value]uint32{}, picked: make([]*pathClass, len(t.Threads)), chosen: make([]*path, len(t.Threads))}
+	x.dic, x.idc = t.says("CacheType", "DIC"), t.says("CacheType", "IDC")
 	x.terms = t.shown()
 	x.terms = append(x.terms, o.Also...)
 	if t.Filter != nil {

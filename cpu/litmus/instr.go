@@ -2,6 +2,7 @@ package litmus
 
 import (
 	"slices"
+	"strconv"
 
 	"strings"
 )
@@ -22,6 +23,7 @@ type Instr struct {
 	scope    scope
 	label    string // of a branch
 	distance int    // of a branch that has no label, in instructions
+	code     int    // index plus one into Test.Vars of the memory that holds it, 0 if nothing else can
 	target   int    // of a branch: index into Thread.Code; its length for the end
 }
 
@@ -233,6 +235,10 @@ func (in *Instr) operands(want, have []string) *Error {
 				return bad
 			}
 			in.label = text
+		case "flags":
+			if !strings.EqualFold(text, "NZCV") {
+				return &Error{Outside: true, Msg: in.Text + ": system registers are outside user mode"}
+			}
 		case "scope":
 			s, ok := scopes[strings.ToUpper(text)]
 			if !ok {
@@ -250,7 +256,7 @@ func (in *Instr) operands(want, have []string) *Error {
 var kinds = map[string]string{
 	"r": "a register", "w": "a W register", "x": "an X register", "#": "an immediate such as #1",
 	"op2": "a register or an immediate", "mem": "an address such as [X1]", "pair": "an address such as [X1]",
-	"base": "an address [X1] without offset", "cond": "a condition such as EQ", "label": "a label", "scope": "SY, LD, ST, ISH, …",
+	"base": "an address [X1] without offset", "cond": "a condition such as EQ", "label": "a label", "scope": "SY, LD, ST, ISH, …", "flags": "NZCV",
 }
 
 func outsideRegister(bad *Error, text string) *Error {
@@ -390,3 +396,5 @@ func (in *Instr) parseAddress(kind, text string, behind []string) (int, *Error) 
 	}
 	return used, nil
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -21,6 +21,7 @@ type Test struct {
 	Info    []Info     // Key=value lines, in order
 	Threads []Thread   // columns; at most MaxThreads
 	Vars    []Variable // shared variables, in order of first mention
+	Words   []Instr    // instructions that are values of memory under labels, see fetch.go
 	Init    []Binding  // registers with a type or an initial value other than 0
 	Show    []Term     // of the locations clause, in order
 	Filter  *Prop      // executions that do not satisfy it do not count; nil for all
@@ -60,11 +61,15 @@ type Type struct {
 }
 
 // Value is what a register or an element of memory holds: a number of 64 bits,
-// or an address: offset N, in bytes, into variable Var-1 of the test.
+// or an address: offset N, in bytes, into variable Var-1 of the test, or
+// instruction N of Test.Words.
 type Value struct {
-	Var int32 // 0 for a number, else index into Test.Vars plus one
+	Var int32 // 0 for a number, word for an instruction, else index into Test.Vars plus one
 	N   uint64
 }
+
+// word is Value.Var of an instruction.
+const word = -1
 
 // Reg is a register: 0 to 30 for X0 to X30, then those that are named.
 type Reg uint8
@@ -137,7 +142,7 @@ const (
 )
 
 // Annot is a set of properties of an event.
-type Annot uint16
+type Annot uint32
 
 // Properties of events, as in aarch64.cat.
 const (
@@ -148,6 +153,7 @@ const (
 	Atomic                      // of an instruction that reads and writes at once (amo)
 	NoReturn                    // a read whose value reaches no register: ST<op>, or zero as destination
 	Initial                     // a write of the initial state
+	Fetch                       // an implicit read of an instruction
 	DMBFull                     // barriers by what they order
 	DMBLoad
 	DMBStore

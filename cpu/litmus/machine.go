@@ -118,6 +118,11 @@ func (m *machine) run() {
 		}
 		in := &code[m.pc]
 		m.branched = false
+		if in.code != 0 {
+			if in = m.fetch(in); !m.ok() {
+				return
+			}
+		}
 		in.does(m, in)
 		m.step++
 		if !m.branched {
@@ -182,11 +187,11 @@ func (m *machine) set(r Reg, o operand) {
 
 // mask keeps the low bytes of a value. Addresses have eight.
 func (m *machine) mask(in *Instr, v Value, size int) Value {
-	if size >= 8 {
+	if size >= 8 || size == 4 && v.Var == word {
 		return v
 	}
 	if v.Var != 0 {
-		m.fail(in, "only %d bits of the address of %s are used", 8*size, m.test.Vars[v.Var-1].Name)
+		m.fail(in, "only %d bits of %s are used", 8*size, m.test.describe(v))
 		return Value{}
 	}
 	v.N &= 1<<(8*size) - 1
@@ -196,9 +201,20 @@ func (m *machine) mask(in *Instr, v Value, size int) Value {
 // number returns a value that must not be an address.
 func (m *machine) number(in *Instr, v Value) uint64 {
 	if v.Var != 0 {
-		m.fail(in, "computes with the address of %s; only + and - are modelled", m.test.Vars[v.Var-1].Name)
+		m.fail(in, "computes with %s; only + and - of addresses are modelled", m.test.describe(v))
 	}
 	return v.N
+}
+
+// describe says what a value is, for messages.
+func (t *Test) describe(v Value) string {
+	switch {
+	case v.Var == word:
+		return "the instruction " + t.Words[v.N].Text
+	case v.Var == 0:
+		return fmt.Sprintf("address %#x", v.N)
+	}
+	return "the address of " + t.Vars[v.Var-1].Name
 }
 
 // width is the size of an instruction's registers in bytes.
@@ -254,16 +270,16 @@ func (m *machine) post(in *Instr, addr operand, also sources) {
 
 // add adds numbers, or a number to an address.
 func (m *machine) add(in *Instr, a, b Value) Value {
-	if a.Var != 0 && b.Var != 0 {
-		m.fail(in, "adds two addresses")
+	if a.Var != 0 && b.Var != 0 || a.Var == word || b.Var == word {
+		m.fail(in, "adds two addresses, or to an instruction")
 	}
 	return Value{Var: a.Var | b.Var, N: a.N + b.N}
 }
 
 // place checks that an address is that of a variable.
 func (m *machine) place(in *Instr, a Value, size int) bool {
-	if a.Var == 0 {
-		m.fail(in, "accesses address %#x, which is no variable", a.N)
+	if a.Var <= 0 {
+		m.fail(in, "accesses %s, which is no variable", m.test.describe(a))
 		return false
 	}
 	v := &m.test.Vars[a.Var-1]
@@ -337,8 +353,8 @@ func (m *machine) write(in *Instr, addr operand, v Value, size int, annot Annot,
 	if !m.place(in, addr.v, size) || !m.effect(in) {
 		return &effect{}
 	}
-	if v.Var != 0 && size != 8 {
-		m.fail(in, "stores only %d bytes of the address of %s", size, m.test.Vars[v.Var-1].Name)
+	if v.Var > 0 && size != 8 || v.Var == word && size != 4 {
+		m.fail(in, "stores %d bytes of %s", size, m.test.describe(v))
 		return &effect{}
 	}
 	if v.Var == 0 && size < 8 {
@@ -802,7 +818,7 @@ var binary = map[string]operation{
 		switch {
 		case a.Var == b.Var:
 			a.Var, b.Var = 0, 0
-		case b.Var == 0:
+		case b.Var == 0 && a.Var != word:
 			a.N -= b.N
 			return a, 2 // no address is 0, and none is negative
 		case a.Var == 0:
@@ -1186,6 +1202,19 @@ func barrier(dsb bool) action {
 			m.fence(in, dmbs[in.scope])
 		}
 	}
+}
+
+// readFlags is MRS of NZCV, writeFlags MSR.
+func readFlags(m *machine, in *Instr) {
+	o := m.regs[NZCV]
+	o.v.N <<= 28
+	m.set(in.r[0], o)
+}
+
+func writeFlags(m *machine, in *Instr) {
+	o := m.reg(in.r[0])
+	o.v = Value{N: m.number(in, o.v) >> 28 & 15}
+	m.regs[NZCV] = o
 }
 
 func instructionBarrier(m *machine, in *Instr) { m.fence(in, ISBarrier) }

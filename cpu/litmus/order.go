@@ -48,7 +48,7 @@ type pathOrder struct {
 	nodes []node
 	lob   []set // locally-ordered-before and pick-lob, closed: what comes after each node
 	sca   []set // what is single-copy atomic with each node, itself left out; nil if nothing
-	haz   []set // of a read: earlier reads of the same bytes, see Exp-haz-ob
+	haz   []set // of a read: earlier reads of the same bytes, see Exp-haz-ob; of a fetch: earlier fetches, see IC-ob
 	last  []int16
 	rmw   []nodePair
 }
@@ -192,6 +192,14 @@ func (b *orderBuilder) hazards() {
 		if b.nodes[i].kind != Read {
 			continue
 		}
+		if b.fetch(i) {
+			for j := range i {
+				if b.fetch(j) && b.nodes[j].step < b.nodes[i].step {
+					b.haz[i].add(j)
+				}
+			}
+			continue
+		}
 		class := set{}
 		if b.sca != nil {
 			class = b.sca[i]
@@ -199,12 +207,17 @@ func (b *orderBuilder) hazards() {
 		class.add(i)
 		class.each(func(k int) {
 			for j := range i {
-				if b.nodes[j].kind == Read && b.nodes[j].loc == b.nodes[k].loc && b.nodes[j].step < b.nodes[k].step {
+				if b.nodes[j].kind == Read && !b.fetch(j) && b.nodes[j].loc == b.nodes[k].loc && b.nodes[j].step < b.nodes[k].step {
 					b.haz[i].add(j)
 				}
 			}
 		})
 	}
+}
+
+// fetch reports whether node i is an implicit read of an instruction.
+func (b *orderBuilder) fetch(i int) bool {
+	return b.path.effects[b.nodes[i].effect].annot&Fetch != 0
 }
 
 // edge orders i before j and, with class, before what is single-copy atomic with j.
@@ -242,7 +255,9 @@ func (b *orderBuilder) local() {
 		afterFull, afterLoad        uint64 // effects before the last DMB or DSB of that kind
 		afterStore, afterStoreDSB   uint64
 		addressed, synced           uint64 // reads that an address depends on; that an ISB waits for
+		drained, fetched            uint64 // effects before a DSB and an ISB after it; fetches
 		newAll, newReads, newWrites uint64 // of the current step
+		newFetch                    uint64
 	)
 	step := int32(-1)
 	nf := 0
@@ -269,8 +284,10 @@ func (b *orderBuilder) local() {
 			addressed |= e[i].addr.pick
 		}
 		all, readsNow, writesNow = all|newAll, readsNow|newReads, writesNow|newWrites
-		newAll, newReads, newWrites = 0, 0, 0
+		fetched |= newFetch
+		newAll, newReads, newWrites, newFetch = 0, 0, 0, 0
 	}
+	var dsb uint64
 	for j := range e {
 		w := &e[j]
 		if w.step != step {
@@ -279,20 +296,33 @@ func (b *orderBuilder) local() {
 			for ; nf < len(f) && f[nf].step < step; nf++ {
 				before := uint64(1)<<f[nf].at - 1
 				switch f[nf].what {
-				case DMBFull, DSBFull:
+				case DSBFull:
 					afterFull |= before
-				case DMBLoad, DSBLoad:
+					dsb |= before
+				case DMBFull:
+					afterFull |= before
+				case DSBLoad:
+					afterLoad |= before & returning
+					dsb |= before & returning
+				case DMBLoad:
 					afterLoad |= before & returning
 				case DMBStore:
 					afterStore |= before & writesNow
 				case DSBStore:
 					afterStoreDSB |= before & writesNow
+					dsb |= before & writesNow
 				case ISBarrier:
+					drained |= dsb
 					synced |= f[nf].ctrl.pick | b.addressedBefore(int(f[nf].at))
 				}
 			}
 		}
-		src := afterFull | afterLoad | afterStoreDSB | synced | acquires | both | w.addr.data | w.prev
+		if w.annot&Fetch != 0 { // only what an ISB waits for comes before, IFB-ob
+			b.effectEdges(synced|drained, j)
+			newFetch |= 1 << j
+			continue
+		}
+		src := fetched | newFetch | afterFull | afterLoad | afterStoreDSB | synced | acquires | both | w.addr.data | w.prev
 		if w.kind == Write {
 			src |= afterStore | w.addr.pick | w.data.pick | w.ctrl.pick | addressed
 			if w.annot&Release != 0 {
@@ -312,11 +342,11 @@ func (b *orderBuilder) local() {
 	for j := range b.nodes {
 		if b.nodes[j].kind == Write { // lmws
 			for i := range j {
-				if b.nodes[i].loc == b.nodes[j].loc && b.nodes[i].step < b.nodes[j].step {
+				if b.nodes[i].loc == b.nodes[j].loc && b.nodes[i].step < b.nodes[j].step && !b.fetch(i) {
 					b.edge(i, j, true)
 				}
 			}
-		} else if k := b.last[j]; k >= 0 { // what ends in lmrs
+		} else if k := b.last[j]; k >= 0 && !b.fetch(j) { // what ends in lmrs
 			w := &e[b.nodes[k].effect]
 			for src := w.addr.data | w.data.data; src != 0; src &= src - 1 { // dob
 				b.of[bits.TrailingZeros64(src)].each(func(i int) { b.lob[i].add(j) })

@@ -118,7 +118,7 @@ func (p *parser) header() error {
 func (p *parser) info(key, value string) error {
 	if strings.EqualFold(key, "Variant") {
 		for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if !strings.EqualFold(v, "mixed") {
+			if !strings.EqualFold(v, "mixed") && !strings.EqualFold(v, "ifetch") {
 				return p.outside(p.line, "Variant=%s is outside user mode with plain memory", value)
 			}
 		}
@@ -196,13 +196,16 @@ func (p *parser) initAtom(addresses *[]address) error {
 	}
 	save := p.scanner
 	if word := p.name(); word != "" {
-		if slices.Contains(outsideWords, word) && p.peek() != '=' && p.peek() != ';' && p.peek() != '[' {
+		if slices.Contains(outsideWords, word) && !(word == "ins_t" && p.test.fetching()) && p.peek() != '=' && p.peek() != ';' && p.peek() != '[' {
 			return p.outside(line, "%s: page tables, tags, pointer authentication, faults, instructions and labels are outside user mode", word)
 		}
 		c := p.peek()
 		// A name before another name, a register, [x] or * is a type.
 		if c != '=' && c != ';' && c != '}' && c != 0 && !(c == '[' && p.isIndex()) && c != ':' {
 			t, ok := types[word]
+			if word == "ins_t" && p.test.fetching() {
+				t, ok = Type{Size: 4, Unsigned: true}, true
+			}
 			if !ok {
 				// A register's type matters only where its value prints.
 				if c != '%' && (isDigit(c) || c == 'P') && !slices.Contains(outsideWords, word) {
@@ -265,6 +268,9 @@ func (p *parser) initPlace(typ Type, typed bool) (initPlace, error) {
 		reg, err := p.register()
 		if err != nil {
 			return initPlace{}, err
+		}
+		if reg == ZR {
+			return initPlace{}, p.fail(line, "the zero register has no initial value")
 		}
 		for _, b := range p.test.Init {
 			if b.Thread == thread && b.Reg == reg {
@@ -380,6 +386,12 @@ func (p *parser) initValue(place initPlace, i int, addresses *[]address) error {
 	if place.vari >= 0 && p.test.Vars[place.vari].Array && p.peek() != '{' && i == 0 && len(p.test.Vars[place.vari].Init) > 1 && p.text[p.pos-1] == '=' {
 		return p.fail(line, "%s is an array; write {…} around its values", p.test.Vars[place.vari].Name)
 	}
+	if p.test.fetching() {
+		if v, ok, err := p.codeValue(); ok || err != nil {
+			*store(p.test) = v
+			return err
+		}
+	}
 	quoted := p.eat("`")
 	n, ok, err := p.number()
 	if err != nil {
@@ -469,7 +481,7 @@ func (p *parser) register() (Reg, error) {
 	}
 	word := p.name()
 	r, _, ok := parseReg(word)
-	if !ok || r == ZR {
+	if !ok {
 		if word == "" {
 			word = p.found()
 		}
@@ -571,6 +583,9 @@ func (p *parser) program() error {
 	}
 	for i := range labels {
 		if err := p.resolve(&p.test.Threads[i], labels[i]); err != nil {
+			return err
+		}
+		if err := p.placeCode(&p.test.Threads[i], labels[i]); err != nil {
 			return err
 		}
 	}

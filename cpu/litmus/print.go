@@ -133,6 +133,9 @@ func (t *Test) termValue(term Term, values []Value) string {
 }
 
 func (t *Test) valueText(typ Type, v Value) string {
+	if v.Var == word {
+		return "instr:\"" + t.Words[v.N].Text + "\""
+	}
 	if v.Var != 0 {
 		return t.addressText(v)
 	}
@@ -219,6 +222,9 @@ func (t *Test) compareTerms(a, b Term) int {
 		return cmp.Compare(b.Thread, a.Thread) // registers first
 	}
 	if a.Thread >= 0 {
+		if a.Thread == b.Thread && a.Reg >= ZR != (b.Reg >= ZR) {
+			return cmp.Compare(b.Reg, a.Reg) // ZR and SP before X0
+		}
 		return cmp.Or(cmp.Compare(a.Thread, b.Thread), cmp.Compare(a.Reg, b.Reg))
 	}
 	return cmp.Or(strings.Compare(t.Vars[a.Var].Name, t.Vars[b.Var].Name), cmp.Compare(a.Index, b.Index))
@@ -228,7 +234,7 @@ func (t *Test) compareTerms(a, b Term) int {
 // addresses by name.
 func (t *Test) compareStates(a, b State) int {
 	return slices.CompareFunc(a, b, func(x, y Value) int {
-		if x.Var == 0 || y.Var == 0 {
+		if x.Var <= 0 || y.Var <= 0 {
 			return cmp.Or(cmp.Compare(x.Var, y.Var), cmp.Compare(int64(x.N), int64(y.N)))
 		}
 		return cmp.Or(strings.Compare(t.Vars[x.Var-1].Name, t.Vars[y.Var-1].Name), cmp.Compare(int64(x.N), int64(y.N)))

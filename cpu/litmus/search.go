@@ -37,6 +37,7 @@ type snode struct {
 	haz    set
 	prior  set   // own nodes of earlier steps
 	last   int16 // last own write before it in its location, -1 for none
+	fetch  bool  // reads an instruction
 }
 
 // fromInit is the source of a read of the initial value.
@@ -80,7 +81,10 @@ func (s *search) start(x *explorer) (bool, error) {
 		for i := range o.nodes {
 			n := &s.nodes[base+i]
 			*n = snode{node: o.nodes[i], thread: int16(t), base: int16(base), haz: o.haz[i].shift(base), last: o.last[i]}
-			if n.last >= 0 {
+			n.fetch = p.effects[n.effect].annot&Fetch != 0
+			if n.fetch {
+				n.last = -1 // coherence does not bind fetches
+			} else if n.last >= 0 {
 				n.last += int16(base)
 			}
 			n.ext = set{everything[0] &^ own[0], everything[1] &^ own[1]}
@@ -172,7 +176,7 @@ func (s *search) read(k int) {
 	}
 	for _, w16 := range s.writes[n.loc] {
 		w := int(w16)
-		if s.stop || s.nodes[w].value != n.value || s.nodes[w].thread == n.thread && w16 != n.last {
+		if s.stop || s.nodes[w].value != n.value || s.nodes[w].thread == n.thread && w16 != n.last && !n.fetch {
 			// An own write is read only if it is the last before: coRW1, coWR.
 			continue
 		}
@@ -200,7 +204,7 @@ func (s *search) readInit(r int) bool {
 // readFrom adds a reads-from edge and what follows.
 func (s *search) readFrom(r, w int) bool {
 	n := &s.nodes[r]
-	if s.nodes[w].thread != n.thread {
+	if s.nodes[w].thread != n.thread || n.fetch {
 		if !s.edge(w, r, true) {
 			return false
 		}
@@ -217,6 +221,9 @@ func (s *search) readFrom(r, w int) bool {
 // fromRead orders a read before a write that overwrites what it has read.
 func (s *search) fromRead(r, w int) bool {
 	n := &s.nodes[r]
+	if n.fetch {
+		return s.overwritten(n, r, w)
+	}
 	if s.nodes[w].thread == n.thread {
 		return !n.prior.has(w) // coWR
 	}
@@ -225,6 +232,18 @@ func (s *search) fromRead(r, w int) bool {
 	}
 	ok := true
 	n.haz.each(func(e int) { ok = ok && s.edge(e, w, true) }) // Exp-haz-ob
+	return ok
+}
+
+// overwritten is fromRead of a fetch: IC-ob and IC-ca.
+func (s *search) overwritten(n *snode, r, w int) bool {
+	ok := true
+	if s.x.dic {
+		n.haz.each(func(e int) { ok = ok && s.edge(e, w, true) })
+	}
+	if s.x.dic && s.x.idc || s.x.opt.Model != Arm {
+		ok = ok && s.edge(r, w, true)
+	}
 	return ok
 }
 

@@ -16,6 +16,7 @@ package litmus
 //	cond   condition: EQ, NE, …
 //	label  name of a label
 //	scope  SY, ISH, LD, …
+//	flags  NZCV, the only system register of user mode
 var table = []row{
 	// Loads and stores, C3.2 of DDI 0487.
 	{"LDR{,B,H}", "r mem", func(p picks) action { return load(p.size(), false, 0) }},
@@ -74,7 +75,7 @@ var table = []row{
 	{"MUL", "r r r", func(picks) action { return multiply(false, false) }},
 	{"MNEG", "r r r", func(picks) action { return multiply(true, false) }},
 	{"{S,U}M{ADD,SUB}L", "x w w x", func(p picks) action { return multiplyLong(p[0] == "S", p[1] == "SUB", true) }},
-	{"{S,U}M{UL,NEGL}", "x w w", func(p picks) action { return multiplyLong(p[0] == "S", p[1] == "NEGL", false) }},
+	{"{S,U}M{ULL,NEGL}", "x w w", func(p picks) action { return multiplyLong(p[0] == "S", p[1] == "NEGL", false) }},
 	{"{S,U}BFM", "r r # #", func(p picks) action { return bitField(p[0] == "S") }},
 	{"{S,U}XT{B,H}", "r w", func(p picks) action { return extend(p[0] == "S", p.size()) }},
 	{"{S,U}XTW", "x w", func(p picks) action { return extend(p[0] == "S", 4) }},
@@ -101,6 +102,8 @@ var table = []row{
 	{"DMB", "scope", func(picks) action { return barrier(false) }},
 	{"DSB", "scope", func(picks) action { return barrier(true) }},
 	{"ISB", "", func(picks) action { return instructionBarrier }},
+	{"MRS", "x flags", func(picks) action { return readFlags }},
+	{"MSR", "flags x", func(picks) action { return writeFlags }},
 	{"NOP", "", func(picks) action { return nothing }},
 	{"HINT", "#", func(picks) action { return nothing }},
 }
@@ -109,7 +112,7 @@ var table = []row{
 var outside = []struct{ names, why string }{
 	{"BR BLR BL RET ADR ADRP", "addresses of code are outside this model"},
 	{"ERET SVC HVC SMC UDF BRK HLT", "exceptions are outside this model"},
-	{"MRS MSR AT TLBI DC IC SYS", "system registers and maintenance are outside user mode"},
+	{"AT TLBI DC IC SYS", "system registers and maintenance are outside user mode"},
 	{"STG ST2G STZG STZ2G LDG IRG", "memory tags are outside this model"},
 	{"PACIA PACIB PACDA PACDB PACIZA PACIZB PACDZA PACDZB PACIASP PACIBSP PACIAZ PACIBZ AUTIA AUTIB AUTDA AUTDB AUTIZA AUTIZB AUTDZA AUTDZB AUTIASP AUTIBSP AUTIAZ AUTIBZ XPACI XPACD", "pointer authentication is outside this model"},
 	{"LD1 LD2 LD3 LD4 LD1R LD2R LD3R LD4R LDAP1 ST1 ST2 ST3 ST4 STL1 MOVI FMOV DUP ADDV", "vectors are outside this model"},
