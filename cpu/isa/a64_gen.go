@@ -2197,8 +2197,9 @@ func (t *template) holds(word uint32) bool {
 		N := word >> 22 & 0x1
 		immr := word >> 16 & 0x3f
 		imms := word >> 10 & 0x3f
+		Rd := word >> 0 & 0x1f
 
-		return !moveWide(sf, N, immr, imms)
+		return Rd == 31 || !moveWide(sf, N, immr, imms)
 	case 3: // mov Rd, movn
 		sf := word >> 31 & 0x1
 		hw := word >> 21 & 0x3

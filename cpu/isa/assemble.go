@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxProgram bounds what a source may ask for, in bytes.
@@ -27,7 +28,7 @@ const maxProgram = 16 << 20
 //	.balign n                     zero bytes up to a multiple of n, a power of two from 4 on
 //	.space n                      n zero bytes, a multiple of 4
 //
-// Numbers are decimal, 0x… or 0b…; expressions have C's operators and
+// Numbers are written as in C (10, 0x10, 0b10, 010); expressions have C's operators and
 // precedence (~ - * << >> + & ^ |), names of labels, . for the address of the
 // statement, and :lo12: before an address for its low 12 bits. Labels of digits
 // may be there many times: 1b is the last 1 before, 1f the next. The first error
@@ -82,7 +83,7 @@ func (a *assembler) line(number int, text string) error {
 		if end >= 0 {
 			tokens, rest = tokens[:end], tokens[end+1:]
 		}
-		for len(tokens) >= 2 && tokens[1].text == ":" {
+		for len(tokens) >= 2 && tokens[1].text == ":" && !directives[strings.ToLower(tokens[0].text)] {
 			if err := a.define(tokens[0]); err != nil {
 				return err
 			}
@@ -118,6 +119,8 @@ func (a *assembler) define(t token) error {
 	}
 	return nil
 }
+
+var directives = map[string]bool{".word": true, ".inst": true, ".quad": true, ".balign": true, ".space": true}
 
 // measure returns the bytes that a statement will take.
 func (a *assembler) measure(s *statement) (uint64, error) {
@@ -165,7 +168,7 @@ func (a *assembler) emit(s *statement) error {
 				return err
 			}
 			if name != ".quad" && v>>32 != 0 && v>>31 != 1<<33-1 {
-				return p.errorAt(at, "%#x has more than 32 bits", v)
+				return p.wrong(at, "%#x has more than 32 bits", v)
 			}
 			a.words = append(a.words, uint32(v))
 			if name == ".quad" {
@@ -192,14 +195,14 @@ type spelling struct {
 }
 
 // spellings are the ways to read each mnemonic, in the order of the table.
-var spellings = func() map[string][]spelling {
+var spellings = sync.OnceValue(func() map[string][]spelling {
 	all := map[string][]spelling{}
 	for i := range templates {
 		t := &templates[i]
 		spell(all, t, t.mnemonic, "", t.match)
 	}
 	return all
-}()
+})
 
 // spell adds the spellings of a template that begin with prefix.
 func spell(all map[string][]spelling, t *template, rest []part, prefix string, word uint32) {
@@ -230,40 +233,38 @@ func (a *assembler) instruction(name string, s *statement) (uint32, error) {
 	if cond, ok := strings.CutPrefix(name, "b."); ok && (cond == "hs" || cond == "lo") {
 		name = "b." + map[string]string{"hs": "cs", "lo": "cc"}[cond]
 	}
-	ways := spellings[name]
+	ways := spellings()[name]
 	if len(ways) == 0 {
 		return 0, fmt.Errorf("no instruction is called %s", s.tokens[0].text)
 	}
-	var errs wayErrors
+	var errs []*syntaxError
 	for _, way := range ways {
 		p := parser{a: a, tokens: s.tokens, at: 1, pc: s.pc, word: way.word, wide: way.template.sf.has(way.word)}
 		err := p.parse(way.template)
 		if err == nil {
 			return p.word, nil
 		}
-		errs.add(err)
+		if e, ok := errors.AsType[*syntaxError](err); ok {
+			errs = append(errs, e)
+		}
 	}
-	return 0, fmt.Errorf("%s: %s", name, strings.Join(errs.messages, ", or "))
+	return 0, fmt.Errorf("%s: %w", name, likeliest(errs))
 }
 
-// wayErrors are what went wrong in those ways to read an instruction that came
-// furthest.
-type wayErrors struct {
-	at       int
-	messages []string
-}
-
-func (w *wayErrors) add(err error) {
-	e, ok := errors.AsType[*syntaxError](err)
-	if !ok || e.at < w.at {
-		return
+// likeliest returns what is wrong with a statement that can be read in several
+// ways: what those say that came furthest, and of those the ones that understood
+// the operand there but could not take it.
+func likeliest(errs []*syntaxError) error {
+	worst := slices.MaxFunc(errs, func(a, b *syntaxError) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.understood, b.understood))
+	})
+	var messages []string
+	for _, e := range errs {
+		if e.at == worst.at && e.understood == worst.understood && !slices.Contains(messages, e.message) {
+			messages = append(messages, e.message)
+		}
 	}
-	if e.at > w.at {
-		w.at, w.messages = e.at, nil
-	}
-	if !slices.Contains(w.messages, e.message) {
-		w.messages = append(w.messages, e.message)
-	}
+	return errors.New(worst.place + strings.Join(messages, ", or "))
 }
 
 // parse takes the operands of an instruction that is written in one way.
@@ -276,7 +277,7 @@ func (p *parser) parse(t *template) error {
 			continue
 		}
 		if i > 0 && !p.skip(",") {
-			return p.error("%s", "an operand is missing")
+			return p.due("a comma")
 		}
 		if err := o.parse(p); err != nil {
 			return err
@@ -286,10 +287,10 @@ func (p *parser) parse(t *template) error {
 		return err
 	}
 	if !t.assembleOnly && !t.holds(p.word) {
-		return p.errorAt(1, "there is no such instruction")
+		return p.wrong(1, "there is no such instruction")
 	}
 	if _, ok := Decode(p.word); !ok {
-		return p.errorAt(1, "the operands do not go together")
+		return p.wrong(1, "the operands do not go together")
 	}
 	return nil
 }
@@ -306,37 +307,41 @@ type parser struct {
 	depth  int  // of parentheses
 }
 
-// A syntaxError knows how far the parser came.
+// A syntaxError is about one token of a statement.
 type syntaxError struct {
-	at      int
-	message string
+	at         int // the token
+	place      string
+	message    string
+	understood int // 1 if the token is of the right kind, but cannot be taken
 }
 
-func (e *syntaxError) Error() string { return e.message }
+func (e *syntaxError) Error() string { return e.place + e.message }
 
-// errorAt returns an error about a token, which it quotes.
-func (p *parser) errorAt(at int, format string, args ...any) error {
-	message := fmt.Sprintf(format, args...)
-	if at < len(p.tokens) && at > 0 {
-		text := p.tokens[at].text
-		if text == "#" && at+1 < len(p.tokens) {
-			text += p.tokens[at+1].text
-		}
-		message = fmt.Sprintf("at %q: %s", text, message)
-	}
-	return &syntaxError{at, message}
+// wrong returns an error about the value of what begins at a token.
+func (p *parser) wrong(at int, format string, args ...any) error {
+	return &syntaxError{at, p.place(at), fmt.Sprintf(format, args...), 1}
 }
 
-func (p *parser) error(format string, args ...any) error {
-	if p.at >= len(p.tokens) {
-		return p.errorAt(p.at, "the line ends: "+format, args...)
+// due returns an error about the next token, which is not what it should be.
+func (p *parser) due(what string) error {
+	return &syntaxError{p.at, p.place(p.at), what + " is due", 0}
+}
+
+// place quotes a token.
+func (p *parser) place(at int) string {
+	if at >= len(p.tokens) {
+		return "at the end: "
 	}
-	return p.errorAt(p.at, format, args...)
+	text := p.tokens[at].text
+	if text == "#" && at+1 < len(p.tokens) {
+		text += p.tokens[at+1].text
+	}
+	return fmt.Sprintf("at %q: ", text)
 }
 
 func (p *parser) end() error {
 	if p.at < len(p.tokens) {
-		return p.error("the statement should end here")
+		return p.due("the end of the statement")
 	}
 	return nil
 }
@@ -383,7 +388,7 @@ func (p *parser) oneOf(what string, names []string, synonyms ...string) (int, er
 			return i, nil
 		}
 	}
-	return 0, p.error("%s is due", what)
+	return 0, p.due(what)
 }
 
 // regBits is the width of the instruction's registers.
@@ -401,14 +406,14 @@ func (p *parser) register(wide, sp bool) (uint32, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case r.wide != wide && wide:
-		return 0, p.errorAt(at, "an x register is due")
-	case r.wide != wide:
-		return 0, p.errorAt(at, "a w register is due")
 	case r.number == 31 && r.sp && !sp:
-		return 0, p.errorAt(at, "the stack pointer is not possible here")
+		return 0, p.wrong(at, "the stack pointer is not possible here")
 	case r.number == 31 && !r.sp && sp:
-		return 0, p.errorAt(at, "the zero register is not possible here")
+		return 0, p.wrong(at, "the zero register is not possible here")
+	case r.wide != wide && wide:
+		return 0, p.wrong(at, "an x register is due")
+	case r.wide != wide:
+		return 0, p.wrong(at, "a w register is due")
 	}
 	return r.number, nil
 }
@@ -418,7 +423,7 @@ func (p *parser) anyRegister() (n uint32, wide bool, err error) {
 	at := p.at
 	r, err := p.registerName()
 	if err == nil && r.sp {
-		err = p.errorAt(at, "the stack pointer is not possible here")
+		err = p.wrong(at, "the stack pointer is not possible here")
 	}
 	return r.number, r.wide, err
 }
@@ -441,12 +446,12 @@ func (p *parser) registerName() (registerName, error) {
 		case (name[0] == 'x' || name[0] == 'w') && err == nil && n < 31 && (name[1] != '0' || len(name) == 2):
 			r.number = uint32(n)
 		default:
-			return r, p.error("a register is due")
+			return r, p.due("a register")
 		}
 		p.at++
 		return r, nil
 	}
-	return registerName{}, p.error("a register is due")
+	return registerName{}, p.due("a register")
 }
 
 // unsigned takes an expression of 0 … most.
@@ -454,7 +459,7 @@ func (p *parser) unsigned(most uint64) (uint64, error) {
 	at := p.at
 	v, err := p.value()
 	if err == nil && v > most {
-		return 0, p.errorAt(at, "the value is not 0 … %d", most)
+		return 0, p.wrong(at, "the value is not 0 … %d", most)
 	}
 	return v, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A token is a word of a source line.
@@ -45,7 +46,8 @@ func lex(line string) (tokens []token, err error) {
 			if strings.HasPrefix(line[i:], "<<") || strings.HasPrefix(line[i:], ">>") {
 				n = 2
 			} else if !strings.ContainsRune("#,:;[]!()+-*~&|^", rune(c)) {
-				return nil, fmt.Errorf("%q is no part of a statement", rune(c))
+				r, _ := utf8.DecodeRuneInString(line[i:])
+				return nil, fmt.Errorf("%q is no part of a statement", r)
 			}
 			tokens = append(tokens, token{line[i : i+n], punctuation})
 			i += n
@@ -66,7 +68,7 @@ func (p *parser) value() (uint64, error) {
 	p.skip("#")
 	if p.skip(":") {
 		if !p.skip("lo12") || !p.skip(":") {
-			return 0, p.error(":lo12: is due")
+			return 0, p.due(":lo12:")
 		}
 		v, err := p.binary(0)
 		return v & 0xfff, err
@@ -123,7 +125,7 @@ func (p *parser) operator(ops []string) string {
 
 func (p *parser) unary() (uint64, error) {
 	if p.depth++; p.depth > maxDepth {
-		return 0, p.error("the expression is too deep")
+		return 0, p.wrong(p.at, "the expression is too deep")
 	}
 	defer func() { p.depth-- }()
 	switch {
@@ -136,7 +138,7 @@ func (p *parser) unary() (uint64, error) {
 	case p.skip("("):
 		v, err := p.binary(0)
 		if err == nil && !p.skip(")") {
-			err = p.error(") is due")
+			err = p.due(")")
 		}
 		return v, err
 	}
@@ -146,7 +148,7 @@ func (p *parser) unary() (uint64, error) {
 // primary takes a number or a label.
 func (p *parser) primary() (uint64, error) {
 	if p.at >= len(p.tokens) {
-		return 0, p.error("a value is due")
+		return 0, p.due("a value")
 	}
 	t := p.tokens[p.at]
 	switch t.kind {
@@ -157,7 +159,7 @@ func (p *parser) primary() (uint64, error) {
 		}
 		v, err := strconv.ParseUint(strings.ToLower(t.text), 0, 64)
 		if err != nil {
-			return 0, p.error("this is no number of 64 bits")
+			return 0, p.wrong(p.at, "this is no number of 64 bits")
 		}
 		p.at++
 		return v, nil
@@ -167,12 +169,12 @@ func (p *parser) primary() (uint64, error) {
 			v, ok = p.pc, true
 		}
 		if !ok {
-			return 0, p.error("there is no such label")
+			return 0, &syntaxError{p.at, p.place(p.at), "there is no such label", 0}
 		}
 		p.at++
 		return v, nil
 	}
-	return 0, p.error("a value is due")
+	return 0, p.due("a value")
 }
 
 // numberedLabel finds 1b, the last label 1 so far, or 1f, the next one.

@@ -182,7 +182,8 @@ type candidate struct {
 	more        bool // another candidate follows
 }
 
-// Decode returns the instruction of a word, or false if it is UNDEFINED. Words
+// Decode returns the instruction of a word, or, if it is UNDEFINED, one of which
+// only Word is set, and false. Words
 // whose effect is CONSTRAINED UNPREDICTABLE by their choice of registers (a
 // writeback to a loaded register, say) decode like any other.
 func Decode(word uint32) (in Inst, ok bool) {
@@ -190,11 +191,13 @@ func Decode(word uint32) (in Inst, ok bool) {
 	at := level2[uint32(n.base)+word>>(n.shift&31)&uint32(n.mask)]
 	for c := &candidates[at]; ; c = &candidates[at] {
 		if word&c.mask == c.match && c.op != 0 {
-			in.Word, in.Op = word, c.op
-			return in, in.fill(c.form, word)
+			if in.Word, in.Op = word, c.op; in.fill(c.form, word) {
+				return in, true
+			}
+			return Inst{Word: word}, false
 		}
 		if !c.more {
-			return in, false
+			return Inst{Word: word}, false
 		}
 		at++
 	}

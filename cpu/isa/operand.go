@@ -101,7 +101,7 @@ func (o nextReg) parse(p *parser) error {
 	at := p.at
 	n, err := p.register(p.wide, false)
 	if first := bitsOf(p.word, o.at, 5); err == nil && (first&1 != 0 || n != first|1) {
-		return p.errorAt(at, "a pair is an even register and the one after it")
+		return p.wrong(at, "a pair is an even register and the one after it")
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func (extendedReg) parse(p *parser) error {
 		return err
 	}
 	if wide != (p.wide && extend&3 == UXTX) {
-		return p.errorAt(at, "%v does not extend this register", extend)
+		return p.wrong(at, "%v does not extend this register", extend)
 	}
 	p.word |= uint32(extend)<<13 | uint32(amount)<<10
 	return nil
@@ -253,7 +253,7 @@ func (addImm) parse(p *parser) error {
 		p.word |= 1 << 22
 	}
 	if n > 0xfff {
-		return p.errorAt(at, "the immediate is not 0 … 4095, nor that shifted by 12")
+		return p.wrong(at, "the immediate is not 0 … 4095, nor that shifted by 12")
 	}
 	p.word |= uint32(n) << 10
 	return nil
@@ -262,12 +262,12 @@ func (addImm) parse(p *parser) error {
 // lslAmount takes lsl #n, where n is a multiple of step.
 func (p *parser) lslAmount(step, most uint64) (uint64, error) {
 	if !p.skip("lsl") {
-		return 0, p.error("lsl is due")
+		return 0, p.due("lsl")
 	}
 	at := p.at
 	n, err := p.unsigned(most)
 	if err == nil && n%step != 0 {
-		return 0, p.errorAt(at, "the shift is no multiple of %d", step)
+		return 0, p.wrong(at, "the shift is no multiple of %d", step)
 	}
 	return n, err
 }
@@ -285,13 +285,13 @@ func (maskImm) parse(p *parser) error {
 	}
 	if !p.wide {
 		if high := n >> 32; high != 0 && (high != 1<<32-1 || n>>31&1 == 0) {
-			return p.errorAt(at, "the immediate has more than 32 bits")
+			return p.wrong(at, "the immediate has more than 32 bits")
 		}
 		n = n<<32 | n&(1<<32-1)
 	}
 	fields, ok := encodeBitmask(n)
 	if !ok {
-		return p.errorAt(at, "%#x is no repeated, rotated run of ones", n)
+		return p.wrong(at, "%#x is no repeated, rotated run of ones", n)
 	}
 	p.word |= fields << 10
 	return nil
@@ -373,7 +373,7 @@ func (o movImm) parse(p *parser) error {
 		return err
 	}
 	if high := n >> 32; !p.wide && high != 0 && (high != 1<<32-1 || n>>31&1 == 0) {
-		return p.errorAt(at, "the immediate has more than 32 bits")
+		return p.wrong(at, "the immediate has more than 32 bits")
 	}
 	if o.inverted {
 		n = ^n
@@ -387,7 +387,7 @@ func (o movImm) parse(p *parser) error {
 			return nil
 		}
 	}
-	return p.errorAt(at, "no one instruction moves this immediate")
+	return p.wrong(at, "no one instruction moves this immediate")
 }
 
 // A bitNumber is the number of a bit of a register: immr, imms, lsb.
@@ -457,7 +457,7 @@ func (o fieldWidth) parse(p *parser) error {
 	}
 	w := uint32(n)
 	if w == 0 || lsb+w > size {
-		return p.errorAt(at, "the field does not fit: its width is 1 … %d", size-lsb)
+		return p.wrong(at, "the field does not fit: its width is 1 … %d", size-lsb)
 	}
 	if o.extract {
 		w += lsb
@@ -586,7 +586,7 @@ func (o condition) parse(p *parser) error {
 	}
 	if o.inverted {
 		if n >= 14 {
-			return p.errorAt(at, "this condition always holds")
+			return p.wrong(at, "this condition always holds")
 		}
 		n ^= 1
 	}
@@ -605,7 +605,7 @@ func (barrierKind) print(in *Inst, _ uint64) string {
 	if name := barrierNames[in.Imm&15]; name != "" {
 		return name
 	}
-	return fmt.Sprintf("#%#04x", in.Imm)
+	return fmt.Sprintf("#0x%02x", in.Imm)
 }
 
 func (barrierKind) parse(p *parser) error {
@@ -636,7 +636,7 @@ func (prefetchKind) print(in *Inst, _ uint64) string {
 	if name := prefetchNames[in.Rd&31]; name != "" {
 		return name
 	}
-	return fmt.Sprintf("#%#04x", in.Rd)
+	return fmt.Sprintf("#0x%02x", in.Rd)
 }
 
 func (prefetchKind) parse(p *parser) error {
@@ -655,7 +655,7 @@ func (o word) print(*Inst, uint64) string { return string(o) }
 
 func (o word) parse(p *parser) error {
 	if !p.skip(string(o)) {
-		return p.error("%s is due", string(o))
+		return p.due(string(o))
 	}
 	return nil
 }
@@ -709,7 +709,7 @@ func (sysRegName) parse(p *parser) error {
 	}
 	r, err := numberedSysReg(name)
 	if err != nil {
-		return p.errorAt(p.at-1, "no system register is called %s", name)
+		return p.wrong(p.at-1, "no system register is called %s", name)
 	}
 	p.word |= uint32(r&0x7fff) << 5
 	return nil
@@ -756,7 +756,7 @@ func (o sysOpName) parse(p *parser) error {
 			return nil
 		}
 	}
-	return p.errorAt(p.at-1, "no operation of %s is called %s", string(o), name)
+	return p.wrong(p.at-1, "no operation of %s is called %s", string(o), name)
 }
 
 // A sysOpReg is the register of those operations that take one.
@@ -776,14 +776,14 @@ func (o sysOpReg) takes(p *parser) bool {
 
 func (o sysOpReg) parse(p *parser) error {
 	if !o.takes(p) {
-		return p.error("this operation takes no register")
+		return p.wrong(p.at, "this operation takes no register")
 	}
 	return reg{width: wide}.parse(p)
 }
 
 func (o sysOpReg) leaveOut(p *parser) error {
 	if o.takes(p) {
-		return p.error("this operation takes a register")
+		return p.wrong(p.at, "this operation takes a register")
 	}
 	p.word |= 31
 	return nil
@@ -804,7 +804,7 @@ func (o label) parse(p *parser) error {
 	}
 	field, err := relative(a-p.pc, o.bits, o.scale)
 	if err != nil {
-		return p.errorAt(at, "%v", err)
+		return p.wrong(at, "%v", err)
 	}
 	p.word |= field << o.at
 	return nil
@@ -846,7 +846,7 @@ func (o adrLabel) parse(p *parser) error {
 	}
 	field, err := relative(a-pc, 21, scale)
 	if err != nil {
-		return p.errorAt(at, "%v", err)
+		return p.wrong(at, "%v", err)
 	}
 	p.word |= field&3<<29 | field>>2<<5
 	return nil
@@ -880,11 +880,14 @@ func (p *parser) parseOffset(kind offsetKind) error {
 		shift, least, most, field = 2+p.word>>31, -64, 63, 15
 	}
 	if n&(1<<shift-1) != 0 || n>>shift < least || n>>shift > most {
+		if kind == noOffset {
+			return &syntaxError{at, p.place(at), "no offset is possible here", 0}
+		}
 		step := ""
 		if shift > 0 {
 			step = fmt.Sprintf(" in steps of %d", 1<<shift)
 		}
-		return p.errorAt(at, "the offset is not %d … %d%s", least<<shift, most<<shift, step)
+		return p.wrong(at, "the offset is not %d … %d%s", least<<shift, most<<shift, step)
 	}
 	p.word |= uint32(n>>shift) << field & (uint32(most-least) << field)
 	return nil
@@ -916,13 +919,13 @@ func (o address) parse(p *parser) error {
 			return err
 		}
 	} else if o.writeback {
-		return p.error("an offset is due")
+		return p.due("an offset")
 	}
 	if !p.skip("]") {
-		return p.error("] is due")
+		return p.due("]")
 	}
 	if o.writeback && !p.skip("!") {
-		return p.error("! is due")
+		return p.due("!")
 	}
 	return nil
 }
@@ -930,7 +933,7 @@ func (o address) parse(p *parser) error {
 // base takes [ and a base register.
 func (p *parser) base() error {
 	if !p.skip("[") {
-		return p.error("[ is due")
+		return p.due("[")
 	}
 	n, err := p.register(true, true)
 	p.word |= n << 5
@@ -967,7 +970,7 @@ func (indexedAddress) parse(p *parser) error {
 		return err
 	}
 	if !p.skip(",") {
-		return p.error("an index register is due")
+		return p.due("an index register")
 	}
 	at := p.at
 	n, wide, err := p.anyRegister()
@@ -982,14 +985,14 @@ func (indexedAddress) parse(p *parser) error {
 		}
 	}
 	if wide != (extend&1 != 0) {
-		return p.errorAt(at, "%v does not extend this register", extend)
+		return p.wrong(at, "%v does not extend this register", extend)
 	}
 	p.word |= uint32(extend) << 13
 	if scaled {
 		p.word |= 1 << 12
 	}
 	if !p.skip("]") {
-		return p.error("] is due")
+		return p.due("]")
 	}
 	return nil
 }
@@ -1009,7 +1012,7 @@ func (p *parser) indexExtension() (extend Extend, scaled bool, err error) {
 	n, err := p.unsigned(3)
 	size := uint64(p.word >> 30)
 	if err == nil && n != 0 && n != size {
-		err = p.errorAt(at, "the shift is 0 or %d", size)
+		err = p.wrong(at, "the shift is 0 or %d", size)
 	}
 	return extend, n == size, err
 }

@@ -157,8 +157,10 @@ func (t *table) forms() (forms []form, of map[string]int) {
 	return forms, of
 }
 
-// instFields are the fields of Inst, with their types.
-var instFields = []struct{ name, typ string }{
+// An instField is a field of Inst.
+type instField struct{ name, typ string }
+
+var instFields = []instField{
 	{"Rd", "uint8"}, {"Rn", "uint8"}, {"Rm", "uint8"}, {"Ra", "uint8"}, {"Imm", "int64"}, {"Sys", "SysReg"},
 	{"Sf", "bool"}, {"Size", "uint8"}, {"Signed", "bool"}, {"Shift", "Shift"}, {"Extend", "Extend"},
 	{"Amount", "uint8"}, {"Shr", "uint8"}, {"Cond", "Cond"}, {"NZCV", "uint8"}, {"Acq", "bool"}, {"Rel", "bool"},

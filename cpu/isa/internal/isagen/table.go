@@ -125,17 +125,26 @@ func (t *table) parseFormat(cells []string) error {
 		return fmt.Errorf("@format | assignments | conditions")
 	}
 	for _, s := range list(cells[1]) {
-		to, from, ok := strings.Cut(s, " = ")
-		if !ok {
-			return fmt.Errorf("%q is no assignment", s)
+		a, err := parseAssign(s)
+		if err != nil {
+			return err
 		}
-		f.assigns = append(f.assigns, assign{to, from})
+		f.assigns = append(f.assigns, a)
 	}
 	if len(cells) == 3 {
 		f.conditions = list(cells[2])
 	}
 	t.formats[name] = f
 	return nil
+}
+
+func parseAssign(s string) (assign, error) {
+	to, from, _ := strings.Cut(s, "=")
+	a := assign{strings.TrimSpace(to), strings.TrimSpace(from)}
+	if a.from == "" || !slices.ContainsFunc(instFields, func(f instField) bool { return f.name == a.to }) {
+		return a, fmt.Errorf("%q is no assignment to a field of Inst", s)
+	}
+	return a, nil
 }
 
 // list splits at semicolons.
@@ -283,11 +292,11 @@ func (t *table) parseMeaning(r *row, cell string) error {
 	}
 	r.format = words[0][1:]
 	for _, w := range words[1 : len(words)-1] {
-		to, from, ok := strings.Cut(w, "=")
-		if !ok {
-			return fmt.Errorf("%q is no assignment", w)
+		a, err := parseAssign(w)
+		if err != nil {
+			return err
 		}
-		r.assigns = append(r.assigns, assign{to, from})
+		r.assigns = append(r.assigns, a)
 	}
 	r.class = words[len(words)-1]
 	if !slices.Contains(classes, r.class) {
