@@ -369,6 +369,13 @@ func (b *orderBuilder) atomicOrder() {
 	}
 }
 
+// within orders the effects of one instruction that say so, iico_order.
+func (b *orderBuilder) within() {
+	for j := range b.path.effects {
+		b.effectEdges(b.path.effects[j].prev, j)
+	}
+}
+
 // addressedBefore returns the reads that an address of the first n effects depends on.
 func (b *orderBuilder) addressedBefore(n int) (reads uint64) {
 	for i := range n {
@@ -408,6 +415,7 @@ func (b *orderBuilder) picks() {
 // programOrder orders every step before the next.
 func (b *orderBuilder) programOrder() {
 	b.atomicOrder()
+	b.within()
 	for j := range b.nodes {
 		for i := range j {
 			if b.nodes[i].step < b.nodes[j].step {
@@ -423,6 +431,7 @@ func (b *orderBuilder) programOrder() {
 // store-release and a later load-acquire stay in order too.
 func (b *orderBuilder) totalStoreOrder() {
 	b.atomicOrder()
+	b.within()
 	e := b.path.effects
 	for j := range b.nodes {
 		for i := range j {

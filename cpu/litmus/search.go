@@ -20,7 +20,7 @@ type search struct {
 	by     [MaxEvents]set // reads that read each write
 	byInit []set          // by location: reads that read the initial write
 
-	saved []snapshot
+	saved []set // stack of after, later and sooner
 	depth int
 	leaf  func()
 	hits  int
@@ -42,8 +42,6 @@ type snode struct {
 
 // fromInit is the source of a read of the initial value.
 const fromInit = -1
-
-type snapshot struct{ after, later, sooner [MaxEvents]set }
 
 // start builds the nodes of the chosen paths. It reports whether every read
 // has a write to read from.
@@ -125,24 +123,29 @@ func (s *search) start(x *explorer) (bool, error) {
 	return true, nil
 }
 
-// save and restore bracket an attempt.
+// save remembers the orders, restore returns to what was saved last, and drop
+// forgets it.
 func (s *search) save() {
-	if s.depth == len(s.saved) {
-		s.saved = append(s.saved, snapshot{})
+	n, at := s.n, 3*s.n*s.depth
+	if len(s.saved) < at+3*n {
+		s.saved = append(s.saved, make([]set, at+3*n-len(s.saved))...)
 	}
-	v := &s.saved[s.depth]
-	copy(v.after[:s.n], s.after[:s.n])
-	copy(v.later[:s.n], s.later[:s.n])
-	copy(v.sooner[:s.n], s.sooner[:s.n])
+	v := s.saved[at : at+3*n]
+	copy(v[:n], s.after[:n])
+	copy(v[n:2*n], s.later[:n])
+	copy(v[2*n:], s.sooner[:n])
 	s.depth++
 }
 
 func (s *search) restore() {
-	v := &s.saved[s.depth-1]
-	copy(s.after[:s.n], v.after[:s.n])
-	copy(s.later[:s.n], v.later[:s.n])
-	copy(s.sooner[:s.n], v.sooner[:s.n])
+	n, at := s.n, 3*s.n*(s.depth-1)
+	v := s.saved[at : at+3*n]
+	copy(s.after[:n], v[:n])
+	copy(s.later[:n], v[n:2*n])
+	copy(s.sooner[:n], v[2*n:])
 }
+
+func (s *search) drop() { s.depth-- }
 
 // read chooses what the k-th read and those after it read from.
 func (s *search) read(k int) {
@@ -153,13 +156,13 @@ func (s *search) read(k int) {
 			a, b := int(p[0]), int(p[1])
 			if s.nodes[a].thread == s.nodes[b].thread && s.nodes[a].step < s.nodes[b].step && !s.cohere(a, b) {
 				s.restore()
-				s.depth--
+				s.drop()
 				return
 			}
 		}
 		s.pair(0)
 		s.restore()
-		s.depth--
+		s.drop()
 		return
 	}
 	r := int(s.reads[k])
@@ -188,7 +191,7 @@ func (s *search) read(k int) {
 		s.by[w][r>>6] &^= 1 << (r & 63)
 		s.restore()
 	}
-	s.depth--
+	s.drop()
 }
 
 // readInit orders a read of the initial value before every write.
@@ -349,5 +352,5 @@ func (s *search) pair(k int) {
 		s.restore()
 		a, b = b, a
 	}
-	s.depth--
+	s.drop()
 }
