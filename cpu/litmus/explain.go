@@ -51,6 +51,9 @@ const MaxCandidates = 1 << 15
 // Explain finds out why the outcome that a test asks about is allowed or
 // forbidden: for exists and ~exists the proposition, for forall its negation.
 func Explain(t *Test, o Options) (*Explanation, error) {
+	if t.fetching() {
+		return nil, &Error{File: t.File, Outside: true, Msg: "tests that write instructions (Variant=ifetch) can be explored but not explained"}
+	}
 	e := &explainer{test: t, opt: o, Explanation: &Explanation{Test: t, Model: o.Model}}
 	e.outcome = t.Cond.Prop
 	if t.Cond.Quant == ForAll {
@@ -94,7 +97,13 @@ type explainer struct {
 	outcome *Prop
 }
 
-// allowed returns an execution with the outcome that the model allows, nil if there is none.
+// maxAllowed is how many allowed executions with the outcome are compared.
+const maxAllowed = 1 << 10
+
+// allowed returns an execution with the outcome that the model allows, nil if
+// there is none: the first of those with the fewest events in circles of
+// program order and communication, so that nothing strange shows that the
+// outcome does not need.
 func (e *explainer) allowed(m Model) (*execution, error) {
 	o := e.opt
 	o.Model = m
@@ -103,13 +112,18 @@ func (e *explainer) allowed(m Model) (*execution, error) {
 		return nil, err
 	}
 	var found *execution
+	least, left := 0, maxAllowed
 	x.yield = func() bool {
 		look := e.looker(x)
 		if e.test.Filter != nil && !e.test.holds(e.test.Filter, look) || !e.test.holds(e.outcome, look) {
 			return true
 		}
-		found = x.execution()
-		return false
+		ex := x.execution()
+		left--
+		if n := ex.strange(); found == nil || n < least {
+			found, least = ex, n
+		}
+		return least > 0 && left > 0
 	}
 	err = x.combine(0, signature{}, signature{})
 	if x.cut {
@@ -165,13 +179,19 @@ func (e *explainer) show(ex *execution, m Model) {
 	e.rest(ex)
 }
 
-// rest collects program order and reads-from that the cycle does not show.
+// rest collects what the cycle does not show: program order, with what keeps
+// it, and reads-from.
 func (e *explainer) rest(ex *execution) {
+	kept := ex.relations(e.Model)
 	for _, edge := range append(ex.programOrder(), ex.communication()...) {
 		shown := slices.ContainsFunc(e.Cycle, func(c Edge) bool { return c.From == edge.From && c.To == edge.To })
-		if !shown && (edge.Name == "po" || edge.Name == "rfe" || edge.Name == "rfi") {
-			e.Others = append(e.Others, edge)
+		if shown || edge.Name != "po" && edge.Name != "rfe" && edge.Name != "rfi" {
+			continue
 		}
+		if i := slices.IndexFunc(kept, func(r relation) bool { return r.From == edge.From && r.To == edge.To }); i >= 0 && edge.Name == "po" && kept[i].via == nil {
+			edge.Name = kept[i].Name
+		}
+		e.Others = append(e.Others, edge)
 	}
 }
 
@@ -183,8 +203,7 @@ func (e *explainer) outcomeTerms() []Term {
 	return slices.Compact(terms)
 }
 
-// forbidden finds the candidate that comes closest to being allowed: it
-// violates the fewest rules, with the shortest cycle.
+// forbidden finds the candidate that comes closest to being allowed.
 func (e *explainer) forbidden() error {
 	o := e.opt
 	x, err := newExplorer(e.test, o)
@@ -225,17 +244,16 @@ type candidates struct {
 	bestCycle []relation
 }
 
-// score says how far a candidate is from being allowed.
-type score struct{ rules, edges, rule int }
+// score says how far a candidate is from being allowed: how many rules it
+// breaks, and how long the shortest cycle is. The longer it is, the more must
+// come together to forbid the candidate, and the less it is plain nonsense.
+type score struct{ rules, edges int }
 
-func (s score) less(t score) bool {
+func (s score) closer(t score) bool {
 	if s.rules != t.rules {
 		return s.rules < t.rules
 	}
-	if s.edges != t.edges {
-		return s.edges < t.edges
-	}
-	return s.rule < t.rule
+	return s.edges > t.edges
 }
 
 func (c *candidates) choosePath(i int) {
@@ -345,7 +363,7 @@ func (c *candidates) judge(ex *execution) {
 	}
 	c.Candidates++
 	rule, cycle, s := ex.judge(c.Model)
-	if c.best == nil || s.less(c.bestScore) {
+	if c.best == nil || s.closer(c.bestScore) {
 		c.best, c.bestScore, c.bestRule, c.bestCycle = ex.clone(), s, rule, slices.Clone(cycle)
 	}
 }
@@ -353,12 +371,12 @@ func (c *candidates) judge(ex *execution) {
 // judge says which rule a complete execution breaks, with the shortest of the
 // cycles; NoRule if the model allows it.
 func (ex *execution) judge(m Model) (rule Rule, cycle []relation, s score) {
-	for i, check := range []struct {
+	for _, check := range []struct {
 		rule  Rule
 		cycle func() []relation
 	}{
 		{ExternalVisibility, func() []relation { return shortestCycle(len(ex.events), ex.relations(m)) }},
-		{Atomicity, ex.parted},
+		{Atomicity, func() []relation { return ex.parted(m) }},
 		{InternalVisibility, ex.incoherent},
 	} {
 		found := check.cycle()
@@ -371,7 +389,7 @@ func (ex *execution) judge(m Model) (rule Rule, cycle []relation, s score) {
 			n += len(r.edges())
 		}
 		if cycle == nil || n < s.edges {
-			s.edges, s.rule, rule, cycle = n, i, check.rule, found
+			s.edges, rule, cycle = n, check.rule, found
 		}
 	}
 	return rule, cycle, s

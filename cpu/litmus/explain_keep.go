@@ -28,6 +28,7 @@ func (k *keeper) programOrder() []relation {
 			}
 		}
 	}
+	k.within()
 	return k.out
 }
 
@@ -52,7 +53,23 @@ func (k *keeper) totalStoreOrder() []relation {
 			}
 		}
 	}
+	k.within()
 	return k.out
+}
+
+// within orders the parts of one instruction, and atomic pairs.
+func (k *keeper) within() {
+	e := k.p.effects
+	for j := range e {
+		for i := range j {
+			if e[j].prev>>i&1 != 0 {
+				k.add(i, j, "iico")
+			}
+		}
+	}
+	for _, p := range k.atomicPairs() {
+		k.add(p[0]-k.base, p[1]-k.base, "rmw")
+	}
 }
 
 // fenceBetween names a barrier of one of the kinds between two effects.

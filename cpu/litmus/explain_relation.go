@@ -333,13 +333,13 @@ func (ex *execution) incoherent() []relation {
 
 // parted returns what breaks atomicity, if anything: a write of another thread
 // between what an atomic pair reads and what it writes.
-func (ex *execution) parted() []relation {
+func (ex *execution) parted(m Model) []relation {
 	for t, p := range ex.paths {
 		k := keeper{ex: ex, p: p, base: ex.base[t]}
 		for _, pair := range k.atomicPairs() {
 			for _, r := range ex.reads {
 				at := slices.Index(ex.co[r.loc], pair[1])
-				if r.read != pair[0] || at < 0 || ex.ownBetween(pair[0], pair[1], r.loc) {
+				if r.read != pair[0] || at < 0 || m == Arm && ex.ownBetween(pair[0], pair[1], r.loc) {
 					continue
 				}
 				from := -1
@@ -363,7 +363,7 @@ func (ex *execution) parted() []relation {
 }
 
 // ownBetween reports whether the thread itself writes the location within an
-// exclusive pair, which excuses it from atomicity.
+// exclusive pair, which under Arm's model excuses it from atomicity.
 func (ex *execution) ownBetween(read, write, loc int) bool {
 	for _, w := range ex.co[loc] {
 		e := &ex.events[w]
@@ -406,6 +406,17 @@ func (ex *execution) interleaving() []int {
 		}
 	}
 	return order
+}
+
+// strange counts the events that sequential consistency could not put in order.
+func (ex *execution) strange() (n int) {
+	c := closure(len(ex.events), ex.relations(SC))
+	for i := range c {
+		if c[i][i] {
+			n++
+		}
+	}
+	return n
 }
 
 // closure returns what is before what.

@@ -64,8 +64,21 @@ func TestExplainCorpus(t *testing.T) {
 			continue // the parser's own tests count these
 		}
 		r, err := Explore(test, Options{})
-		if err != nil {
+		if err != nil || test.fetching() {
 			continue
+		}
+		for _, m := range []Model{TSO, SC} {
+			strong, err := Explore(test, Options{Model: m})
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			e, err := Explain(test, Options{Model: m})
+			if err != nil {
+				t.Errorf("%s under %s: %v", file, m, err)
+				continue
+			}
+			checkExplanation(t, test, e, strong)
 		}
 		start := time.Now()
 		e, err := Explain(test, Options{})
