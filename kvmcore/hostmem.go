@@ -4,6 +4,7 @@ import (
 	"sort"
 
 	"ringmap/mmu"
+	"ringmap/sim"
 )
 
 // Backing is what kind of host memory stands behind a mapping.
@@ -80,17 +81,8 @@ type mapping struct {
 	tail      unitTable // pages behind the last whole block of a THP mapping
 }
 
-// unitTable maps the index of a touched unit to its state: open addressing with
-// linear probing, so that a table is as large as what it holds.
-type unitTable struct {
-	slots []unitSlot // a power of two of them
-	used  int
-}
-
-type unitSlot struct {
-	key   uint64 // index + 1, 0 = free
-	state unitState
-}
+// unitTable maps the index of a touched unit to its state.
+type unitTable struct{ states sim.Sparse[unitState] }
 
 // unitState is 0 (never touched), unitZero, or PFN<<1 | 1.
 type unitState uint64
@@ -257,40 +249,13 @@ func (u unit) state() unitState { return u.table.get(u.index) }
 func (u unit) set(s unitState)  { u.table.set(u.index, s) }
 
 func (t *unitTable) get(i uint64) unitState {
-	if len(t.slots) == 0 {
-		return 0
+	if s := t.states.Get(i); s != nil {
+		return *s
 	}
-	return t.find(i).state // of a free slot: 0, never touched
+	return 0
 }
 
-func (t *unitTable) set(i uint64, s unitState) {
-	if t.used >= len(t.slots)/4*3 {
-		old := t.slots
-		*t = unitTable{slots: make([]unitSlot, max(2*len(old), 16))}
-		for _, o := range old {
-			if o.key != 0 {
-				t.set(o.key-1, o.state)
-			}
-		}
-	}
-	slot := t.find(i)
-	if slot.key == 0 {
-		slot.key = i + 1
-		t.used++
-	}
-	slot.state = s
-}
-
-// find returns the slot of unit i, or the free one where it belongs.
-func (t *unitTable) find(i uint64) *unitSlot {
-	mask := uint64(len(t.slots) - 1)
-	at := i * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing, Knuth 6.4
-	for ; ; at++ {
-		if s := &t.slots[at&mask]; s.key == i+1 || s.key == 0 {
-			return s
-		}
-	}
-}
+func (t *unitTable) set(i uint64, s unitState) { *t.states.Make(i) = s }
 
 // piece returns the unit that holds hva and how many of n bytes lie in it,
 // 0 where nothing is mapped.

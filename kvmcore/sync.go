@@ -165,23 +165,6 @@ func (h *HostMemory) Sync(c *sim.Codec) {
 	})
 }
 
-// sync codes the table as it lies in memory, so that a restored one grows alike.
 func (t *unitTable) sync(c *sim.Codec) {
-	sim.Slice(c, &t.slots, func(c *sim.Codec, s *unitSlot) {
-		c.U64(&s.key)
-		sim.Uint(c, &s.state)
-	})
-	if !c.Loading() {
-		return
-	}
-	t.used = 0
-	for _, s := range t.slots {
-		if s.key != 0 {
-			t.used++
-		}
-	}
-	if n := len(t.slots); n&(n-1) != 0 || n > 0 && t.used > n/4*3 {
-		c.Fail(fmt.Errorf("kvmcore: %d host pages in a table of %d", t.used, n))
-		*t = unitTable{}
-	}
+	t.states.Sync(c, func(c *sim.Codec, s *unitState) { sim.Uint(c, s) })
 }
