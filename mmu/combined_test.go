@@ -233,8 +233,11 @@ func (w *twoStages) invalidate() func(core int, x who) bool {
 // the last TLBI that covers it, and that TLBI leaves only what is true now.
 func TestCombinedStaleness(t *testing.T) {
 	for seed := range uint64(8) {
-		deep := seed%2 == 1
-		w := newTwoStages(seed, smallTLB)
+		deep, spec := seed%2 == 1, smallTLB
+		if seed%4 == 3 { // the simplest TLB there is
+			spec = TLBSpec{Entries: 16, Ways: 1}
+		}
+		w := newTwoStages(seed, spec)
 		type key struct {
 			who
 			a    Access
@@ -383,6 +386,112 @@ func TestCombinedRefusesDamage(t *testing.T) {
 	}
 }
 
+// TestCombinedEntry: what an entry says of itself.
+func TestCombinedEntry(t *testing.T) {
+	w := newTwoStages(1, smallTLB)
+	c := &w.ctx[0][0]
+	c.MAIR = 0x00ff
+	w.putIPA(0, w.l3[0][0][0], uint64(guestRAM)+32<<12|0xc43)
+	w.putIPA(0, w.l3[0][0][0]+8, uint64(guestRAM)+33<<12|0xc47) // Device
+	w.mapIPA(0, guestRAM+34<<12, 1<<36, ProtRead|ProtWrite|ProtDevice)
+	w.putIPA(0, w.l3[0][0][0]+16, uint64(guestRAM)+34<<12|0xc43)
+	w.putIPA(0, w.l2[0][0]+8, 1<<30|0xc41) // a block, in 4 KiB pages of stage 2
+	for i, want := range []struct {
+		device, byStage2 bool
+		allowed          uint16
+	}{
+		{false, false, 0b000_111_011},
+		{true, false, 0b000_111_011},
+		{true, true, 0b000_011_011},
+	} {
+		e, abort := w.t[0].WalkVA(w.m, c, VA(i)<<12, AccessRead, ModePriv)
+		if e == nil {
+			t.Fatalf("%+v", abort)
+		}
+		if e.Device() != want.device || e.DeviceByStage2() != want.byStage2 || e.Allowed() != want.allowed {
+			t.Errorf("page %d: Device %v, by stage 2 %v, allowed %09b", i, e.Device(), e.DeviceByStage2(), e.Allowed())
+		}
+		if e.Frame() == nil || e.Frame() != w.m.Frame(e.PAOf(VA(i)<<12).PFN()) {
+			t.Errorf("page %d: no frame, or another's", i)
+		}
+	}
+	if e, _ := w.t[0].WalkVA(w.m, c, 2<<20|5<<12, AccessRead, ModePriv); e.Frame() == nil || e.PAOf(2<<20|5<<12) != 1<<36|5<<12 {
+		t.Errorf("a page of a block is at %#x", e.PAOf(2<<20|5<<12))
+	}
+	c.Stage2 = nil // the same tables, as physical memory sees them
+	w.m.Store(1<<20, 8, 2<<20|0x401, 0)
+	c.Half[0] = NewHalf(Granule4K, 34, 1<<20)
+	w.d.InvalidateAll()
+	e, abort := w.t[0].WalkVA(w.m, c, 0x12345, AccessRead, ModePriv)
+	if e == nil || e.Frame() != nil || e.PAOf(0x12345) != 2<<20|0x12345 {
+		t.Errorf("block: %+v %+v", e, abort)
+	}
+	if again, found := w.t[0].LookupVA(c, 0x1f_ffff); again != e || found != HitL1 {
+		t.Errorf("the end of the block: %v, found %d", again, found)
+	}
+}
+
+// TestCombinedReplaces: a walk leaves nothing behind that maps the address too,
+// be it larger, smaller, global or not.
+func TestCombinedReplaces(t *testing.T) {
+	w := newTwoStages(1, smallTLB)
+	c := &w.ctx[0][0]
+	leaf := w.l3[0][0][0]
+	for _, d := range []uint64{uint64(guestRAM) + 32<<12 | 0x4c3, uint64(guestRAM) + 33<<12 | 0xcc3, uint64(guestRAM) + 34<<12 | 0x443, uint64(guestRAM) + 35<<12 | 0xc43} {
+		w.putIPA(0, leaf, d) // a breach of break-before-make
+		before := w.t[0].Generation()
+		if _, abort := w.t[0].WalkVA(w.m, c, 0, AccessRead, ModePriv); abort.Kind != FaultNone {
+			t.Fatalf("%+v", abort)
+		}
+		n := 0
+		for i, tag := range w.t[0].main.tags {
+			if !w.d.retired(tag>>tagSpace) && w.t[0].main.entries[i].PAOf(0) != 0 {
+				n++
+			}
+		}
+		if e, _ := w.t[0].LookupVA(c, 0); n != 1 || e.PAOf(0) != PA(1)<<36+PA(d&0xff000) {
+			t.Errorf("%#x: %d entries, the one found is for %#x", d, n, e.PAOf(0))
+		}
+		if d&0x1000 != 0 && w.t[0].Generation() == before {
+			t.Error("an entry was replaced in the same generation")
+		}
+	}
+}
+
+// TestCombinedRecency: sets, hits and victims of virtual addresses are those of
+// any TLB.
+func TestCombinedRecency(t *testing.T) {
+	w := newTwoStages(1, smallTLB)
+	c := &w.ctx[0][0]
+	for i := range IPA(512) {
+		w.putIPA(0, w.l3[0][0][0]+i*8, uint64(guestRAM)+32<<12|0xc43)
+	}
+	for set := range VA(8) {
+		w.d.InvalidateAll()
+		page := func(i VA) VA { return (set + i*8) << 12 }
+		for i := range VA(5) { // the fifth takes the place of the first
+			w.translate(0, 0, 0, page(i), AccessRead, ModePriv)
+		}
+		w.translate(0, 0, 0, page(1), AccessRead, ModePriv) // used since
+		w.translate(0, 0, 0, page(5), AccessRead, ModePriv)
+		for i, want := range []bool{false, true, false, true, true, true} {
+			if e := w.t[0].PeekVA(c, page(VA(i))); (e != nil) != want {
+				t.Errorf("set %d: page %d of the set: cached %v", set, i, e != nil)
+			}
+		}
+	}
+	w.t[0].Stats = TLBStats{}
+	w.d.InvalidateAll()
+	for _, va := range []VA{0, 0, 8 << 12, 16 << 12, 24 << 12, 0, 0} { // L1 has 3 ways, L2 4
+		if e, _ := w.t[0].LookupVA(c, va); e == nil {
+			w.t[0].WalkVA(w.m, c, va, AccessRead, ModePriv)
+		}
+	}
+	if s := w.t[0].Stats; s.Misses != 4 || s.L1Hits != 2 || s.L2Hits != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestGeneration: whatever removes an entry is seen by what was copied from it.
 func TestGeneration(t *testing.T) {
 	w := newTwoStages(1, smallTLB)
@@ -431,7 +540,7 @@ func TestGeneration(t *testing.T) {
 		}
 		before := w.t[0].Generation()
 		f.do()
-		if after := w.t[0].Generation(); (after != before) != f.gone {
+		if after := w.t[0].Generation(); (after > before) != f.gone || after < before {
 			t.Errorf("%s: the generation went from %d to %d", name, before, after)
 		}
 		if (w.t[0].PeekVA(c, 0) == nil) != f.gone {

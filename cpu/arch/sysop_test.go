@@ -91,6 +91,8 @@ func TestAddressTranslation(t *testing.T) {
 		{"device block", 1, false, false, 0, "AT S1E1W", 0x20_1234, 0x0000_0000_2020_1900},
 		{"stage 1 alone before stage 2", 1, false, true, 0, "AT S1E1R", 0x2123, 0xff00_0000_2000_2800},
 		{"both stages", 2, false, true, 0, "AT S12E1R", 0x123, 0xff00_0000_2000_0980},
+		{"both stages, written", 2, false, true, 0, "AT S12E1W", 0x123, 0xff00_0000_2000_0980},
+		{"both stages, read where read-only", 2, false, true, 0, "AT S12E1R", 0x1123, 0xff00_0000_2000_1800},
 		{"both stages, stage 2 read-only", 2, false, true, 0, "AT S12E1W", 0x1123, 0xa1f},
 		{"both stages, nothing at stage 2", 2, false, true, 0, "AT S12E1R", 0x2123, 0xa0f},
 		{"both stages, stage 1 forbids", 2, false, true, 0, "AT S12E0R", 0x123, 0x81f},
