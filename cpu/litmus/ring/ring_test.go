@@ -146,6 +146,9 @@ var pictures = []struct {
 	{"ring-no-harvest-acquire.svg", func() (string, error) {
 		return Scenarios[0].Test([]string{"harvest acquire"}, Scenarios[0].Outcomes[1]), nil
 	}},
+	{"ring-no-index-release.svg", func() (string, error) {
+		return Scenarios[3].Test([]string{"index release"}, Scenarios[3].Outcomes[2]), nil
+	}},
 }
 
 // TestPictures: the pictures in the documentation are what explain draws.
