@@ -888,6 +888,7 @@ var level2 = [642]uint16{
 
 // candidates are the encodings of one value of level 2, one after the other.
 var candidates = [478]candidate{
+	0:   {match: 1}, // of no word
 	1:   {mask: 0x3fe0fc00, match: 0x08007c00, op: STXR, form: 32},
 	3:   {mask: 0x3fe0fc00, match: 0x0800fc00, op: STLXR, form: 33},
 	5:   {mask: 0xbfa07c00, match: 0x08207c00, op: CASP, form: 42},

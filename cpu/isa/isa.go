@@ -190,7 +190,7 @@ func Decode(word uint32) (in Inst, ok bool) {
 	n := &nodes[level1[word>>21]]
 	at := level2[uint32(n.base)+word>>(n.shift&31)&uint32(n.mask)]
 	for c := &candidates[at]; ; c = &candidates[at] {
-		if word&c.mask == c.match && c.op != 0 {
+		if word&c.mask == c.match {
 			if in.Word, in.Op = word, c.op; in.fill(c.form, word) {
 				return in, true
 			}

@@ -183,7 +183,7 @@ func TestLookup(t *testing.T) {
 			t.Fatalf("%08x is %s, but %s in the table", word, in.Op, want)
 		}
 		var filled Inst
-		for _, c := range candidates {
+		for _, c := range candidates[1:] {
 			if c.op == want && want != 0 {
 				if full := filled.fill(c.form, word); full != ok {
 					t.Fatalf("%08x decodes: %t, but its fields as %s: %t", word, ok, want, full)
@@ -191,7 +191,7 @@ func TestLookup(t *testing.T) {
 				break
 			}
 		}
-		if want == 0 && ok {
+		if ok && (want == 0 || vector(word)) {
 			t.Fatalf("%08x decodes as %s, which is not in the table", word, in.Op)
 		}
 	}

@@ -119,6 +119,9 @@ func (t *table) writeDecoder(b *bytes.Buffer) error {
 	forms, of := t.forms()
 	fmt.Fprintf(b, "// candidates are the encodings of one value of level 2, one after the other.\nvar candidates = [%d]candidate{\n", len(l.order))
 	for i, r := range l.order {
+		if i == 0 {
+			b.WriteString("0: {match: 1}, // of no word\n")
+		}
 		if r == nil {
 			continue
 		}

@@ -84,10 +84,10 @@ func number(expr string, n int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	i, ok := constant.Int64Val(v.Value)
-	if !ok {
+	if v.Value == nil || v.Value.Kind() != constant.Int {
 		return 0, fmt.Errorf("%s is no number", expr)
 	}
+	i, _ := constant.Int64Val(v.Value)
 	return i, nil
 }
 

@@ -91,9 +91,17 @@ func parseTable(text string) (*table, error) {
 
 // columns splits a line at its lone bars.
 func columns(line string) []string {
-	cells := strings.Split(line+" ", " | ")
-	for i := range cells {
-		cells[i] = strings.TrimSpace(cells[i])
+	cells := []string{""}
+	for _, word := range strings.Fields(line) {
+		last := &cells[len(cells)-1]
+		switch {
+		case word == "|":
+			cells = append(cells, "")
+		case *last == "":
+			*last = word
+		default:
+			*last += " " + word
+		}
 	}
 	return cells
 }
