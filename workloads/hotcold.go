@@ -14,6 +14,7 @@ var hotcold = pattern{
 		Params: []Param{
 			{Name: "hot", Unit: "%", Default: "10", Min: "0", Max: "100", places: 3, Doc: "share of the pages that is hot, at least one page"},
 			{Name: "hits", Unit: "%", Default: "90", Min: "0", Max: "100", places: 3, Doc: "share of the accesses that goes to hot pages"},
+			scatterParam,
 		},
 	},
 	check: func(v values, pages uint64) error {
@@ -23,7 +24,7 @@ var hotcold = pattern{
 		return nil
 	},
 	picker: func(v values, pages uint64, layout sim.Stream) picker {
-		return &hotPicker{hot: hotPages(v, pages), pages: pages, hits: v["hits"], place: newPermutation(pages, layout)}
+		return &hotPicker{hot: hotPages(v, pages), pages: pages, hits: v["hits"], place: layoutOf(v, pages, layout)}
 	},
 }
 

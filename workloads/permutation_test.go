@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"ringmap/kvmcore"
 	"ringmap/sim"
 )
 
@@ -57,6 +58,36 @@ func TestPermutationScatters(t *testing.T) {
 					t.Errorf("%d of %d neighbouring ranks are neighbouring pages", neighbours, draws)
 				}
 			})
+		}
+	}
+}
+
+// Without scatter a page is its rank: the same draws, not permuted.
+func TestWithoutScatterPopularPagesComeFirst(t *testing.T) {
+	const n, seed = 1 << 12, 7
+	for _, pattern := range []string{"zipf", "hotcold"} {
+		draw := func(scatter string) []kvmcore.GuestAccess {
+			s := PatternSpec{Pattern: pattern, Size: n << 12, Params: map[string]string{"scatter": scatter}}
+			if err := s.Validate(1); err != nil {
+				t.Fatal(err)
+			}
+			dst := make([]kvmcore.GuestAccess, 20000)
+			NewPattern(s, 0, 1, seed).Fill(dst)
+			return dst
+		}
+		place := newPermutation(n, sim.NewStream(seed, "workloads/layout/vcpu0"))
+		on, popular := draw("on"), 0
+		for i, a := range draw("off") {
+			rank := uint64(a.IPA) >> 12
+			if got := uint64(on[i].IPA) >> 12; got != place.of(rank) {
+				t.Fatalf("%s: access %d goes to page %d with scatter, rank %d belongs on page %d", pattern, i, got, rank, place.of(rank))
+			}
+			if rank < n/10 {
+				popular++
+			}
+		}
+		if popular < len(on)*6/10 {
+			t.Errorf("%s: %d of %d accesses go to the first tenth of the pages", pattern, popular, len(on))
 		}
 	}
 }

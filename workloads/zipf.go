@@ -9,17 +9,19 @@ import (
 )
 
 // zipf is the usual model of popularity: page of rank r comes in proportion to
-// r^-theta. Which page has which rank is a seeded permutation.
+// r^-theta. Which page has which rank is a seeded permutation, or the order of
+// the pages.
 var zipf = pattern{
 	Info: Info{
 		Name: "zipf",
-		Doc:  "page of rank r with a chance in proportion to r^-theta; ranks are scattered over the pages",
+		Doc:  "page of rank r with a chance in proportion to r^-theta; ranks are scattered over the pages or in their order",
 		Params: []Param{
 			{Name: "theta", Default: "0.99", Min: "0", Max: "2", places: thetaPlaces, Doc: "skew: 0 is uniform, 0.99 the usual choice"},
+			scatterParam,
 		},
 	},
 	picker: func(v values, pages uint64, layout sim.Stream) picker {
-		return &zipfPicker{table: zipfTableOf(pages, v["theta"]), place: newPermutation(pages, layout)}
+		return &zipfPicker{table: zipfTableOf(pages, v["theta"]), place: layoutOf(v, pages, layout)}
 	},
 }
 
