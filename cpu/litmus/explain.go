@@ -45,8 +45,9 @@ func (r Rule) String() string {
 	return [...]string{"", "no value", "internal visibility", "external visibility", "atomicity", "sequential consistency"}[r]
 }
 
-// MaxCandidates is how many executions with a forbidden outcome are compared.
-const MaxCandidates = 1 << 15
+// MaxCandidates is how many executions, and paths of threads on the way to
+// them, are looked at for a forbidden outcome.
+const MaxCandidates = 1 << 16
 
 // Explain finds out why the outcome that a test asks about is allowed or
 // forbidden: for exists and ~exists the proposition, for forall its negation.
@@ -210,13 +211,11 @@ func (e *explainer) forbidden() error {
 	if err != nil {
 		return err
 	}
-	c := candidates{explorer: x, explainer: e}
+	c := candidates{explorer: x, explainer: e, left: MaxCandidates}
 	c.choosePath(0)
 	if c.best == nil {
 		e.Rule = NoValue
-		if c.left == 0 {
-			e.More = true
-		}
+		e.More = c.left == 0
 		return nil
 	}
 	if c.bestScore.rules == 0 {
@@ -237,7 +236,7 @@ type candidates struct {
 	*explorer
 	*explainer
 	left      int // how many more are looked at
-	started   bool
+	known     int // how many threads have a path
 	best      *execution
 	bestScore score
 	bestRule  Rule
@@ -256,15 +255,18 @@ func (s score) closer(t score) bool {
 	return s.edges > t.edges
 }
 
+// choosePath chooses a path for thread i and those after it, as long as the
+// registers of the threads before permit the outcome.
 func (c *candidates) choosePath(i int) {
-	if !c.started {
-		c.started, c.left = true, MaxCandidates
-	}
-	if c.left == 0 {
-		return
-	}
+	c.known = i
 	if i == len(c.paths) {
-		c.choosePaths()
+		ex := c.explorer.newExecution()
+		for i := range ex.reads {
+			if len(ex.sources(&ex.reads[i])) == 0 {
+				return
+			}
+		}
+		c.chooseSource(ex, 0)
 		return
 	}
 	for k := range c.paths[i] {
@@ -272,31 +274,24 @@ func (c *candidates) choosePath(i int) {
 		if p.cut || p.err != nil {
 			continue
 		}
-		c.chosen[i] = p
-		c.choosePath(i + 1)
+		if c.left == 0 {
+			return
+		}
+		c.left--
+		c.chosen[i], c.known = p, i+1
+		if c.possible(c.outcome) && (c.explainer.test.Filter == nil || c.possible(c.explainer.test.Filter)) {
+			c.choosePath(i + 1)
+		}
 	}
 }
 
-// choosePaths goes on with one path a thread, if the registers permit the outcome.
-func (c *candidates) choosePaths() {
-	possible := func(p *Prop) bool {
-		return c.explainer.test.mayHold(p, func(t Term) ([]Value, bool) { return c.register(t) }) != never
-	}
-	if !possible(c.outcome) || c.explainer.test.Filter != nil && !possible(c.explainer.test.Filter) {
-		return
-	}
-	ex := c.explorer.newExecution()
-	for i := range ex.reads {
-		if len(ex.sources(&ex.reads[i])) == 0 {
-			return
-		}
-	}
-	c.chooseSource(ex, 0)
+func (c *candidates) possible(p *Prop) bool {
+	return c.explainer.test.mayHold(p, c.register) != never
 }
 
 // register returns the final value of a register on the chosen paths.
 func (c *candidates) register(t Term) ([]Value, bool) {
-	if t.Thread < 0 {
+	if t.Thread < 0 || t.Thread >= c.known {
 		return nil, false
 	}
 	n := 0

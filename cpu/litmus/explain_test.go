@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,7 +41,7 @@ func checkExplanation(t *testing.T, test *Test, e *Explanation, r *Result) {
 func TestExplainCorpus(t *testing.T) {
 	var files []string
 	main := filepath.Dir(corpus(t))
-	for _, dir := range []string{main, filepath.Join(filepath.Dir(main), "mixed")} {
+	for _, dir := range []string{main, filepath.Join(filepath.Dir(main), "mixed"), filepath.Join(filepath.Dir(main), "loops")} {
 		f, err := filepath.Glob(filepath.Join(dir, "*", "*.litmus"))
 		if err != nil {
 			t.Fatal(err)
@@ -98,4 +99,34 @@ func TestExplainCorpus(t *testing.T) {
 	}
 	slices.SortFunc(slowest, func(a, b slow) int { return int(b.took - a.took) })
 	t.Logf("%d tests; forbidden by %v; %d allowed though sequential consistency forbids them; slowest %v", len(files), rules, relaxed, slowest[:min(5, len(slowest))])
+}
+
+// TestExplainSmall explains tests with next to nothing in them.
+func TestExplainSmall(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"AArch64 none\n{}\n P0 ;\n NOP ;\nexists (true)\n", "none: allowed, even under sequential consistency"},
+		{"AArch64 reg\n{}\n P0 ;\n MOV W0,#1 ;\nexists (0:X0=2)\n", "reg: forbidden: no execution has these values"},
+		{"AArch64 all\n{0:X1=x;}\n P0 ;\n LDR W0,[X1] ;\nforall (0:X0=0)\n", "all: forbidden: no execution has these values"},
+		{"AArch64 one\n{0:X1=x;}\n P0 ;\n MOV W0,#1 ;\n STR W0,[X1] ;\n LDR W2,[X1] ;\nexists (0:X2=0)\n", "one: forbidden by internal visibility"},
+	} {
+		test, err := Parse("small", []byte(c.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := Explain(test, Options{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if text := e.Text(); !strings.HasPrefix(text, c.want+"\n") {
+			t.Errorf("want %s\n%s", c.want, text)
+		}
+		checkPicture(t, e)
+	}
+	text := "AArch64 f\nVariant=ifetch\n{ ins_t 0:X0=NOP; 0:X1=P0:L; }\n P0 ;\n STR W0,[X1] ;\n L: NOP ;\nexists (true)\n"
+	if test, err := Parse("f", []byte(text)); err == nil {
+		if _, err := Explain(test, Options{}); err == nil || !strings.Contains(err.Error(), "Variant=ifetch") {
+			t.Errorf("instruction memory: %v", err)
+		}
+	}
 }

@@ -70,7 +70,7 @@ func (e *Explanation) sentences() []string {
 	var out []string
 	switch {
 	case e.Rule == NoValue && e.More:
-		out = append(out, fmt.Sprintf("None of the first %d executions has these values.", MaxCandidates))
+		out = append(out, "None of the executions that were looked at has these values; there are too many to look at all.")
 	case e.Rule == NoValue:
 		out = append(out, "No write stores what the outcome wants to be read, or none in time.")
 	case !e.Allowed && e.Rule == Atomicity:
@@ -99,7 +99,7 @@ func (e *Explanation) sentences() []string {
 	if !e.Allowed && e.Rule != NoValue {
 		switch {
 		case e.More:
-			out = append(out, fmt.Sprintf("The first %d executions were compared; this one comes closest of those that end so.", MaxCandidates))
+			out = append(out, fmt.Sprintf("Of the first %d executions that would end so this one comes closest; there are more.", e.Candidates))
 		case e.Candidates > 1:
 			out = append(out, fmt.Sprintf("%d executions would end so; all are forbidden, and this one comes closest.", e.Candidates))
 		}
