@@ -382,7 +382,7 @@ func (ex *execution) interleaving() []int {
 	for _, r := range rel {
 		before[r.To]++
 	}
-	var order []int
+	order := []int{}
 	done := make([]bool, n)
 	for len(order) < n {
 		next := -1

@@ -89,7 +89,7 @@ func (e *Explanation) sentences() []string {
 		if free != nil {
 			out = append(out, "Nothing orders "+strings.Join(free, ", nor ")+" (po alone does not), so the cycle is no contradiction.")
 		}
-	case e.Order != nil:
+	case len(e.Order) > 0:
 		var names []string
 		for _, i := range e.Order {
 			names = append(names, letter(i))
