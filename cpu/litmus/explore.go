@@ -261,6 +261,9 @@ func (x *explorer) locate() error {
 		}
 	}
 	x.locAt = make([][]int16, len(t.Vars))
+	if x.opt.halves {
+		halve(bounds)
+	}
 	for v, b := range bounds {
 		x.locAt[v] = make([]int16, len(b))
 		for off := 0; off+1 < len(b); off++ {
@@ -282,6 +285,15 @@ func (x *explorer) locate() error {
 		x.initial.add(i, l.init)
 	}
 	return nil
+}
+
+// halve divides every second byte from the next.
+func halve(bounds [][]bool) {
+	for _, b := range bounds {
+		for i := 0; i < len(b); i += 2 {
+			b[i] = true
+		}
+	}
 }
 
 // piece cuts some bytes out of a value.

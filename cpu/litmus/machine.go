@@ -42,9 +42,12 @@ type choice struct{ taken, n int }
 type sources struct {
 	data uint64 // dtrm
 	pick uint64 // pick-dtrm, a superset
+	calc uint64 // reads that the value is computed from, otherwise than through memory
 }
 
-func (d sources) or(e sources) sources { return sources{d.data | e.data, d.pick | e.pick} }
+func (d sources) or(e sources) sources {
+	return sources{d.data | e.data, d.pick | e.pick, d.calc | e.calc}
+}
 
 // operand is a value with what it depends on.
 type operand struct {
@@ -69,6 +72,7 @@ type effect struct {
 	data sources // through a data operand: data and pick-data-dep
 	flow sources // in any way: what reaches the effect itself
 	ctrl sources // through a branch before it: ctrl and pick-ctrl-dep
+	calc uint64  // of a write: reads of this thread that its value is computed from
 	pair uint64  // reads of the same instruction that this write makes an atomic pair with (amo)
 	prev uint64  // effects of the same instruction that are intrinsically ordered before (iico_order)
 }
@@ -264,7 +268,9 @@ func (m *machine) post(in *Instr, addr operand, also sources) {
 	if in.mem.mode == postMode {
 		v := addr.v
 		v.N += in.mem.offset
-		m.set(in.mem.base, operand{v: v, from: addr.from.or(also)})
+		from := addr.from.or(also)
+		from.calc = addr.from.calc
+		m.set(in.mem.base, operand{v: v, from: from})
 	}
 }
 
@@ -317,7 +323,8 @@ func (m *machine) read(in *Instr, addr operand, size int, annot Annot) operand {
 		addr: addr.from, flow: addr.from, ctrl: m.ctrl,
 	})
 	from := addr.from.or(m.forwarded(&m.effects[len(m.effects)-1]))
-	from = from.or(sources{self, self})
+	from = from.or(sources{data: self, pick: self})
+	from.calc = self
 	return operand{v: values[k], from: from}
 }
 
@@ -363,7 +370,7 @@ func (m *machine) write(in *Instr, addr operand, v Value, size int, annot Annot,
 	m.effects = append(m.effects, effect{
 		in: in, step: int32(m.step), kind: Write, annot: annot,
 		vari: int16(addr.v.Var - 1), off: int32(addr.v.N), size: uint8(size), v: v,
-		addr: addr.from, data: data, flow: addr.from.or(data).or(flow), ctrl: m.ctrl,
+		addr: addr.from, data: data, flow: addr.from.or(data).or(flow), ctrl: m.ctrl, calc: data.calc | flow.calc,
 	})
 	return &m.effects[len(m.effects)-1]
 }
@@ -536,7 +543,7 @@ func (m *machine) succeeds(in *Instr, status Reg, a operand, size int) (reservat
 	reservation = m.regs[RES]
 	may := m.lxSize == size && reservation.v == a.v
 	m.lxSize = 0
-	m.regs[RES] = operand{from: sources{0, reservation.from.pick}}
+	m.regs[RES] = operand{from: sources{pick: reservation.from.pick}}
 	if may {
 		ok = m.opt.NoSpurious || m.choose(2) == 1
 	}
@@ -575,7 +582,7 @@ func storeExclusivePair(annot Annot) action {
 		if !ok || !m.ok() {
 			return
 		}
-		pick := sources{0, res.from.pick}
+		pick := sources{pick: res.from.pick}
 		m.write(in, a, first.v, n, annot|Exclusive, sources{}, first.from.or(pick))
 		m.write(in, upper(a, n), second.v, n, annot|Exclusive, sources{}, second.from.or(pick))
 		if m.ok() {
@@ -730,11 +737,12 @@ func (m *machine) compareAndSwap(in *Instr, n int, acquire, release Annot, rs, r
 		}
 	}
 	// The comparison decides whether and what to write: a pick dependency.
-	decided := sources{0, comparedFrom.pick | oldFrom.pick}
+	decided := sources{pick: comparedFrom.pick | oldFrom.pick}
 	data, flow, result := freshFrom, decided, oldFrom
 	switch outcome {
 	case swapKeepsCompared:
 		result = comparedFrom.or(decided)
+		result.calc = oldFrom.calc
 	case failWritesBack:
 		data, flow = sources{}, oldFrom.or(decided)
 	}

@@ -20,6 +20,8 @@ type search struct {
 	by     [MaxEvents]set // reads that read each write
 	byInit []set          // by location: reads that read the initial write
 
+	airy bool // a store-exclusive stores something computed from a read
+
 	saved []set // stack of after, later and sooner
 	depth int
 	leaf  func()
@@ -46,7 +48,7 @@ const fromInit = -1
 // start builds the nodes of the chosen paths. It reports whether every read
 // has a write to read from.
 func (s *search) start(x *explorer) (bool, error) {
-	s.x, s.n, s.stop = x, 0, false
+	s.x, s.n, s.stop, s.airy = x, 0, false, false
 	s.reads, s.rmw, s.pairs = s.reads[:0], s.rmw[:0], s.pairs[:0]
 	if len(s.writes) != len(x.locs) {
 		s.writes, s.byInit = make([][]int16, len(x.locs)), make([]set, len(x.locs))
@@ -105,6 +107,9 @@ func (s *search) start(x *explorer) (bool, error) {
 				s.writes[n.loc] = append(s.writes[n.loc], int16(base+i))
 			}
 		}
+		for i := range p.effects {
+			s.airy = s.airy || p.effects[i].annot&Exclusive != 0 && p.effects[i].calc != 0
+		}
 		for _, r := range o.rmw {
 			s.rmw = append(s.rmw, nodePair{r.read + int16(base), r.write + int16(base), r.excused})
 		}
@@ -150,6 +155,9 @@ func (s *search) drop() { s.depth-- }
 // read chooses what the k-th read and those after it read from.
 func (s *search) read(k int) {
 	if k == len(s.reads) {
+		if s.airy && s.outOfThinAir() {
+			return
+		}
 		// Own writes to a location are coherent in program order, coWW.
 		s.save()
 		for _, p := range s.pairs {
@@ -192,6 +200,38 @@ func (s *search) read(k int) {
 		s.restore()
 	}
 	s.drop()
+}
+
+// outOfThinAir reports whether some value is computed from itself. ob forbids
+// that nearly always; but a store-exclusive has no data dependency.
+func (s *search) outOfThinAir() bool {
+	var known set // reads whose value follows from those of other reads
+	for progress := true; progress; {
+		progress = false
+		for _, r := range s.reads {
+			if known.has(int(r)) {
+				continue
+			}
+			ok := true
+			if w := s.from[r]; w != fromInit {
+				n := &s.nodes[w]
+				calc := s.x.chosen[n.thread].effects[n.effect].calc
+				for _, q := range s.reads {
+					ok = ok && (s.nodes[q].thread != n.thread || calc>>s.nodes[q].effect&1 == 0 || known.has(int(q)))
+				}
+			}
+			if ok {
+				known.add(int(r))
+				progress = true
+			}
+		}
+	}
+	for _, r := range s.reads {
+		if !known.has(int(r)) {
+			return true
+		}
+	}
+	return false
 }
 
 // readInit orders a read of the initial value before every write.
