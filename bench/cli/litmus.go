@@ -33,7 +33,7 @@ func litmusCommand(t *terminal) *cobra.Command {
 			return unknown("command", args[0], commandNames(cmd))
 		},
 	}
-	cmd.AddCommand(exploreCommand(t))
+	cmd.AddCommand(exploreCommand(t), explainCommand(t), makeCommand(t))
 	return cmd
 }
 
