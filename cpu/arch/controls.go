@@ -29,7 +29,7 @@ const (
 	sctlrReset  = 0x30d00980 // RES1 bits: LSMAOE, nTLSMD, TSCXT, EOS, EIS, SED, ITD
 	sctlr2Reset = 0x30c50830
 
-	tcrBits  = 0x3f | 1<<7 | 0x1ff<<8 - 1<<8 | 0xffff0000 | 7<<32 | 7<<36 | 3<<41
+	tcrBits  = 0xffffffff&^(1<<6) | 7<<32 | 7<<36 | 3<<41 // not HA, HD
 	spsrBits = 0xf0f013df
 
 	// HCR_EL2. DDI 0487 D19.2.48
@@ -64,7 +64,7 @@ const (
 	hcrE2H   = 1 << 34
 	hcrTERR  = 1 << 36
 	hcrTEA   = 1 << 37
-	hcrBits  = (1<<39 - 1) &^ (1<<1 | 1<<15 | hcrRW | 1<<35)
+	hcrBits  = (1<<39 - 1) &^ (1<<15 | hcrRW | 1<<35)
 
 	// CPTR_EL2, MDCR_EL2
 	cptrTFP   = 1 << 10
@@ -148,7 +148,7 @@ func twoHalves(sctlr, tcr, ttbr0, ttbr1, mair uint64) mmu.Stage1 {
 // half decodes one range. A base that is not aligned to its table counts as if
 // the bits below were zero.
 func half(g mmu.Granule, txsz, ttbr uint64, off, tbi, hpd bool) mmu.Half {
-	h := mmu.NewHalf(g, uint8(txsz&0x3f), ttbr&(1<<48-1)&^1)
+	h := mmu.NewHalf(g, uint8(txsz&0x3f), ttbr&(1<<48-1))
 	h.Off = h.Off || off
 	h.TBI, h.HPD = tbi, hpd
 	return h
@@ -176,7 +176,7 @@ func (s *State) guestStage2(s2 *mmu.Stage2) (ok bool) {
 	if g != mmu.Granule4K && start >= 0 {
 		start++
 	}
-	*s2, ok = mmu.NewGuestStage2(g, 64-uint8(vtcr&0x3f), start, mmu.PA(vttbr&(1<<48-1)&^1), s.vmid(), outBits(vtcr>>16))
+	*s2, ok = mmu.NewGuestStage2(g, 64-uint8(vtcr&0x3f), start, mmu.PA(vttbr&(1<<48-1)), s.vmid(), outBits(vtcr>>16))
 	return ok
 }
 

@@ -86,6 +86,8 @@ func TestSyndromes(t *testing.T) {
 		{"SVC", 0, func(p *PE) Exception { return p.SVC(0) }, 1, 0x56000000, 0, 0, true},
 		{"HVC", 1, func(p *PE) Exception { return p.HVC(0x4b48) }, 2, 0x5a004b48, 0, 0, true},
 		{"BRK", 1, func(p *PE) Exception { return p.BRK(0x800) }, 1, 0xf2000800, 0, 0, false},
+		{"BRK debugged by EL2", 1, func(p *PE) Exception { p.State.Reg[MDCR_EL2] = mdcrTDE; return p.BRK(1) }, 2, 0xf2000001, 0, 0, false},
+		{"external, to EL2", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= hcrTEA; return p.External(va, false) }, 2, 0x92000210, va, 0, false},
 		{"unknown", 1, (*PE).Unknown, 1, 0x02000000, 0, 0, false},
 		{"SMC without firmware", 1, func(p *PE) Exception { return second(p.SMC(0)) }, 1, 0x02000000, 0, 0, false},
 		{"illegal state", 1, (*PE).IllegalState, 1, 0x3a000000, 0, 0, false},

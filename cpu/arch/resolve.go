@@ -9,7 +9,7 @@ func (p *PE) resolve(r Reg, write bool) (Reg, Trap) {
 	if s.EL == 2 && s.Reg[HCR_EL2]&hcrE2H != 0 && row.Host != NoReg {
 		return row.Host, NoTrap
 	}
-	want := r1(write)
+	want := wanted(write)
 	if r == NoReg || row.EL[s.EL&3%3]&want == 0 || row.Guard == ByVHE {
 		return r, Undefined
 	}
@@ -22,7 +22,7 @@ func (p *PE) resolve(r Reg, write bool) (Reg, Trap) {
 	return r, p.guard(r, row.Guard, write)
 }
 
-func r1(write bool) Rights {
+func wanted(write bool) Rights {
 	if write {
 		return w
 	}

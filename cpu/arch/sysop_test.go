@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"strings"
 	"testing"
 
 	"ringmap/mmu"
@@ -223,7 +224,7 @@ func TestTLBI(t *testing.T) {
 		for _, at := range []mmu.PA{0x1008, 0x2000, 0x2008} {
 			b.mem.Store(0x1000_0000+at, 8, 0, 0)
 		}
-		look(2, 5, 9, 0x5000)
+		look(2-uint8(bit(strings.Contains(op, "VA") && !strings.Contains(op, "2") || strings.Contains(op, "ASID"), 1)), 5, 9, 0x5000)
 		operand := uint64(5) << 48
 		if _, e, failed := b.sys(t, op, operand); failed {
 			t.Fatalf("%s: %+v", op, e)
@@ -291,6 +292,22 @@ func TestStage2Sequence(t *testing.T) {
 		b.sys(t, step.op, 0x2000_0000>>12)
 		if got := read(); got != step.want {
 			t.Errorf("after %s: %s, want %s", step.op, got, step.want)
+		}
+	}
+}
+
+// TestShortVMID: without VTCR_EL2.VS a VMID has 8 bits.
+func TestShortVMID(t *testing.T) {
+	for _, vs := range []uint64{0, 1} {
+		b := newGuest(1)
+		s := &b.state
+		s.Reg[VTCR_EL2] = vs << 19
+		for vmid, want := range map[uint64]uint16{0x0109: []uint16{9, 0x109}[vs], 9: 9} {
+			s.Reg[VTTBR_EL2] = vmid << 48
+			b.Load(s, nil)
+			if b.Present.VMID != want {
+				t.Errorf("VS %d: VMID %#x is %#x", vs, vmid, b.Present.VMID)
+			}
 		}
 	}
 }

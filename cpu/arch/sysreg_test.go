@@ -2,6 +2,7 @@ package arch
 
 import (
 	"fmt"
+	mathbits "math/bits"
 	"os"
 	"strings"
 	"testing"
@@ -356,6 +357,40 @@ func TestMasks(t *testing.T) {
 	}
 }
 
+// TestControlBits: where the manual has them. DDI 0487 D19.2.48, D19.2.117, and
+// the registers of debug and traps.
+func TestControlBits(t *testing.T) {
+	for want, bits := range map[string][]uint64{
+		"0 2 3 4 5 6 7 8 9 12 13 14":        {hcrVM, hcrPTW, hcrFMO, hcrIMO, hcrAMO, hcrVF, hcrVI, hcrVSE, hcrFB, hcrDC, hcrTWI, hcrTWE},
+		"16 17 18 19 20 21 22 23 24 25":     {hcrTID1, hcrTID2, hcrTID3, hcrTSC, hcrTIDCP, hcrTACR, hcrTSW, hcrTPCP, hcrTPU, hcrTTLB},
+		"26 27 28 29 30 31 34 36 37":        {hcrTVM, hcrTGE, hcrTDZ, hcrHCD, hcrTRVM, hcrRW, hcrE2H, hcrTERR, hcrTEA},
+		"0 1 3 4 9 12 14 15 16 18 19 21":    {sctlrM, sctlrA, sctlrSA, sctlrSA0, sctlrUMA, sctlrI, sctlrDZE, sctlrUCT, sctlrNTWI, sctlrNTWE, sctlrWXN, sctlrIESB},
+		"23 26 44":                          {sctlrSPAN, sctlrUCI, sctlrDSSBS},
+		"10 31 5 6 8 9 10 11":               {cptrTFP, cptrTCPAC, mdcrTPMCR, mdcrTPM, mdcrTDE, mdcrTDA, mdcrTDOSA, mdcrTDRA},
+		"24 21 15 14 10 9 8 7 6 25 0 20 21": {issISV, issSSE, issSF, issAR, issFnV, issEA, issCM, issS1PTW, issWnR, esrIL, issRead, spsrIL, spsrSS},
+		"22 23 12 0 1 2":                    {spsrPAN, spsrUAO, spsrSSBS, timerEnable, timerMask, timerStatus},
+	} {
+		var got []string
+		for _, b := range bits {
+			got = append(got, fmt.Sprint(mathbits.TrailingZeros64(b)))
+			if b&(b-1) != 0 {
+				t.Errorf("%#x is not one bit", b)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("bits %v, want %s", got, want)
+		}
+	}
+	for r, want := range map[Reg]uint64{
+		SCTLR_EL1: 0x1000_34ad_da9f&^(1<<7|1<<11|1<<28|1<<29|1<<20) | 1<<2, TCR_EL1: 0x677_ffff_ffbf, HCR_EL2: 0x77_7fff_7fff,
+		SPSR_EL1: 0xf0f0_13df, VBAR_EL1: 0xffff_ffff_ffff_f800, CPACR_EL1: 0x30_0000, VTCR_EL2: 0xf_ffff,
+	} {
+		if got := r.Row().Mask; got != want {
+			t.Errorf("%s: writable are %#x, want %#x", r, got, want)
+		}
+	}
+}
+
 // TestSpecials: registers that are another part of the state.
 func TestSpecials(t *testing.T) {
 	b := newBare(1)
@@ -382,6 +417,12 @@ func TestSpecials(t *testing.T) {
 		if got := read(r); got != want {
 			t.Errorf("%s reads %#x, want %#x", r, got, want)
 		}
+	}
+	b.Write(PAN, 0)
+	b.Write(UAO, 0)
+	b.Write(SSBS, 0)
+	if s.PAN || s.UAO || s.SSBS {
+		t.Errorf("PSTATE is %+v", s.PState)
 	}
 	b.Write(SP_EL0, 0x1000)
 	s.SP[1] = 0x2000

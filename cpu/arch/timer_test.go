@@ -127,6 +127,11 @@ func TestTimerRegisters(t *testing.T) {
 	read(CNTP_CVAL_EL0, 7)
 	read(CNTP_CVAL_EL02, 1001)
 	read(CNTVCT_EL0, 1001) // no offset for a VHE host
+	b.Write(HCR_EL2, hcrE2H|hcrTGE)
+	b.Write(CNTHCTL_EL2, 3)
+	b.setEL(0, 0)
+	read(CNTVCT_EL0, 1001)
+	b.setEL(2, 1)
 	b.Write(CNTV_TVAL_EL0, 5)
 	read(CNTHV_CVAL_EL2, 1006)
 }
