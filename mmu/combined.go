@@ -133,10 +133,13 @@ func (t *TLB) LookupVA(c *Context, va VA) (*Entry, Found) {
 	}
 	key := keyOf(va)
 	near, global := t.domain.tag(c.near), t.domain.tag(c.global)
-	i, page := t.main.findEither(near, global, key)
+	hint := &t.hint[key>>hintShift%hints]
+	i, page := t.main.findSize(*hint, near, global, key)
 	if i < 0 {
-		t.Stats.Misses++
-		return nil, Miss
+		if i, page = t.main.findEither(near, global, key, hint); i < 0 {
+			t.Stats.Misses++
+			return nil, Miss
+		}
 	}
 	if t.promote(i, page) {
 		t.Stats.L1Hits++
@@ -246,24 +249,40 @@ func (t *TLB) drop(number, key uint64) uint64 {
 	return n
 }
 
-// findEither returns the place of the entry that covers the key in one of two
-// spaces and the page by which it is found, -1 if there is none.
-func (w *ways) findEither(near, global, key uint64) (int, uint64) {
-	for left := w.present; left != 0; left &= left - 1 {
-		class := bits.TrailingZeros8(left)
-		page := key >> (leafSizes[class&(classes-1)] & 63)
-		set := page & w.mask
-		base := int(set << (w.stride & 63))
-		if base+w.n > len(w.tags) {
-			return -1, 0
+// A TLB remembers by neighbourhood which size of entry it found last, and tries
+// that first.
+const (
+	hints     = 64
+	hintShift = 21
+)
+
+// findSize returns the place of the entry of a class of size that covers the key
+// in one of two spaces, -1 if there is none, and the page by which it is found.
+func (w *ways) findSize(class uint8, near, global, key uint64) (int, uint64) {
+	page := key >> (leafSizes[class&(classes-1)] & 63)
+	set := page & w.mask
+	base := int(set << (w.stride & 63))
+	if base+w.n > len(w.tags) { // no array
+		return -1, 0
+	}
+	tag := uint64(class)<<tagClass | page
+	first, second := near|tag, global|tag
+	for i, t := range w.tags[base : base+w.n] {
+		if t == first || t == second {
+			w.used[set] |= 1 << i
+			return base + i, page
 		}
-		tag := uint64(class)<<tagClass | page
-		first, second := near|tag, global|tag
-		for i, t := range w.tags[base : base+w.n] {
-			if t == first || t == second {
-				w.used[set] |= 1 << i
-				return base + i, page
-			}
+	}
+	return -1, 0
+}
+
+// findEither is findSize for all classes, and remembers the one that it found.
+func (w *ways) findEither(near, global, key uint64, hint *uint8) (int, uint64) {
+	for left := w.present; left != 0; left &= left - 1 {
+		class := uint8(bits.TrailingZeros8(left))
+		if i, page := w.findSize(class, near, global, key); i >= 0 {
+			*hint = class
+			return i, page
 		}
 	}
 	return -1, 0

@@ -570,6 +570,26 @@ func BenchmarkLookupVA(b *testing.B) {
 	}
 }
 
+// BenchmarkLookupVAMixed is a hit where blocks and pages take turns.
+func BenchmarkLookupVAMixed(b *testing.B) {
+	w := newTwoStages(1, NeoverseN1)
+	c := &w.ctx[0][0]
+	c.Stage2 = nil
+	w.m.Store(1<<20, 8, 2<<20|0x401, 0)
+	w.m.Store(1<<20+8, 8, 3<<20|3, 0)
+	w.m.Store(3<<20, 8, 4<<20|0x403, 0)
+	c.Half[0] = NewHalf(Granule4K, 34, 1<<20)
+	for va := range VA(2) {
+		w.t[0].WalkVA(w.m, c, va<<21, AccessRead, ModePriv)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		if e, _ := w.t[0].LookupVA(c, VA(i)&1<<21); e == nil {
+			b.Fatal("miss")
+		}
+	}
+}
+
 // BenchmarkWalkVA is a miss that finds its last table in the walk cache.
 func BenchmarkWalkVA(b *testing.B) {
 	w := newTwoStages(1, smallTLB)

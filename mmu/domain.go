@@ -195,5 +195,6 @@ func (d *Domain) Sync(c *sim.Codec, m *Memory) {
 	for _, t := range d.TLBs {
 		t.sync(c, m)
 		c.U64(&t.epoch)
+		c.Fixed(t.hint[:])
 	}
 }

@@ -25,7 +25,8 @@ type TLB struct {
 	walk   ways
 	spec   TLBSpec
 	epoch  uint64 // of removals here: see Generation
-	Trail  Trail  // of the last walk
+	hint   [hints]uint8
+	Trail  Trail // of the last walk
 }
 
 // TLBStats counts what a core's translations found.
