@@ -313,16 +313,16 @@ func (t *TLB) PeekVA(c *Context, va VA) *Entry {
 // what was copied from it is valid for as long as the generation stays.
 func (t *TLB) Generation() uint64 { return t.epoch + t.domain.epoch }
 
-// Trail is the descriptors that the last WalkVA read, in order, for whoever
-// times them.
+// Trail is the descriptors that the last walk read, in order, for whoever times
+// them.
 type Trail struct {
-	N  int
+	N  uint // of At
 	At [maxTrail]PA
 }
 
-// maxTrail is the most that a walk reads: 4 levels, each through 4 of stage 2,
-// and 4 for the leaf.
-const maxTrail = 4*5 + 4
+// maxTrail has room for the most that a walk reads, 24: 4 levels, each through 4
+// of stage 2, and 4 for the leaf.
+const maxTrail = 32
 
 // group is where a space of virtual addresses is listed in live: by VMID, the
 // EL2 regimes together as the first.

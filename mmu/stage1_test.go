@@ -172,7 +172,7 @@ func TestStage1Loop(t *testing.T) {
 		if e == nil || e.PAOf(0x1234) != 0x10000+PA(0x1234&(g.Size()-1)) {
 			t.Errorf("granule %d: %+v", g, abort)
 		}
-		if n := w.t.Trail.N; n != int(4-w.c.Half[0].Start) {
+		if n := w.t.Trail.N; n != uint(4-w.c.Half[0].Start) {
 			t.Errorf("granule %d: the walk read %d descriptors", g, n)
 		}
 	}

@@ -91,10 +91,8 @@ func (t *TLB) fillLeaf(m *Memory, s *Stage2, space SpaceID, ipa IPA, d Desc, lev
 // readDescriptor reads a descriptor; frame is its table's frame if known.
 func (t *TLB) readDescriptor(m *Memory, frame *Frame, at PA) uint64 {
 	t.Stats.Loads++
-	if t.Trail.N < maxTrail {
-		t.Trail.At[t.Trail.N] = at
-		t.Trail.N++
-	}
+	t.Trail.At[t.Trail.N%maxTrail] = at
+	t.Trail.N++
 	if frame != nil {
 		return m.LoadIn(frame, at, 8)
 	}

@@ -63,7 +63,7 @@ func (p *PE) MSR(enc Enc, rt uint8, v uint64) (e Exception, failed bool) {
 // HCR_EL2.TIDCP sends to EL2.
 func (p *PE) reserved(enc Enc, t Trap) Trap {
 	crn := enc >> 7 & 15
-	if t == Undefined && p.EL == 1 && enc>>14 == 3 && (crn == 11 || crn == 15) && p.Reg[HCR_EL2]&hcrTIDCP != 0 {
+	if t == Undefined && p.EL == 1 && enc>>14 == 3 && (crn == 11 || crn == 15) && p.Reg[HCR_EL2]&HCRTIDCP != 0 {
 		return TrapEL2
 	}
 	return t

@@ -33,38 +33,38 @@ const (
 	spsrBits = 0xf0f013df
 
 	// HCR_EL2. DDI 0487 D19.2.48
-	hcrVM    = 1 << 0
-	hcrPTW   = 1 << 2
-	hcrFMO   = 1 << 3
-	hcrIMO   = 1 << 4
-	hcrAMO   = 1 << 5
-	hcrVF    = 1 << 6
-	hcrVI    = 1 << 7
-	hcrVSE   = 1 << 8
-	hcrFB    = 1 << 9
-	hcrDC    = 1 << 12
-	hcrTWI   = 1 << 13
-	hcrTWE   = 1 << 14
-	hcrTID1  = 1 << 16
-	hcrTID2  = 1 << 17
-	hcrTID3  = 1 << 18
-	hcrTSC   = 1 << 19
-	hcrTIDCP = 1 << 20
-	hcrTACR  = 1 << 21
-	hcrTSW   = 1 << 22
-	hcrTPCP  = 1 << 23
-	hcrTPU   = 1 << 24
-	hcrTTLB  = 1 << 25
-	hcrTVM   = 1 << 26
-	hcrTGE   = 1 << 27
-	hcrTDZ   = 1 << 28
-	hcrHCD   = 1 << 29
-	hcrTRVM  = 1 << 30
-	hcrRW    = 1 << 31
-	hcrE2H   = 1 << 34
-	hcrTERR  = 1 << 36
-	hcrTEA   = 1 << 37
-	hcrBits  = (1<<39 - 1) &^ (1<<15 | hcrRW | 1<<35)
+	HCRVM    = 1 << 0
+	HCRPTW   = 1 << 2
+	HCRFMO   = 1 << 3
+	HCRIMO   = 1 << 4
+	HCRAMO   = 1 << 5
+	HCRVF    = 1 << 6
+	HCRVI    = 1 << 7
+	HCRVSE   = 1 << 8
+	HCRFB    = 1 << 9
+	HCRDC    = 1 << 12
+	HCRTWI   = 1 << 13
+	HCRTWE   = 1 << 14
+	HCRTID1  = 1 << 16
+	HCRTID2  = 1 << 17
+	HCRTID3  = 1 << 18
+	HCRTSC   = 1 << 19
+	HCRTIDCP = 1 << 20
+	HCRTACR  = 1 << 21
+	HCRTSW   = 1 << 22
+	HCRTPCP  = 1 << 23
+	HCRTPU   = 1 << 24
+	HCRTTLB  = 1 << 25
+	HCRTVM   = 1 << 26
+	HCRTGE   = 1 << 27
+	HCRTDZ   = 1 << 28
+	HCRHCD   = 1 << 29
+	HCRTRVM  = 1 << 30
+	HCRRW    = 1 << 31
+	HCRE2H   = 1 << 34
+	HCRTERR  = 1 << 36
+	HCRTEA   = 1 << 37
+	hcrBits  = (1<<39 - 1) &^ (1<<15 | HCRRW | 1<<35)
 
 	// CPTR_EL2, MDCR_EL2
 	cptrTFP   = 1 << 10
@@ -90,10 +90,10 @@ func (p *PE) decode() {
 	switch {
 	case p.stage2 != nil:
 		guest.VMID = p.stage2.VMID
-	case hcr&(hcrVM|hcrDC) != 0:
+	case hcr&(HCRVM|HCRDC) != 0:
 		guest.Stage2, guest.BadStage2 = &p.guest, !s.guestStage2(&p.guest)
 	}
-	guest.ProtectedWalk = hcr&hcrPTW != 0
+	guest.ProtectedWalk = hcr&HCRPTW != 0
 	guest.Bind(p.domain)
 
 	if p.HostEL2 {
@@ -108,17 +108,17 @@ func (p *PE) decode() {
 func (s *State) stage1EL10() mmu.Stage1 {
 	hcr := s.Reg[HCR_EL2]
 	c := twoHalves(s.Reg[SCTLR_EL1], s.Reg[TCR_EL1], s.Reg[TTBR0_EL1], s.Reg[TTBR1_EL1], s.Reg[MAIR_EL1])
-	if hcr&(hcrDC|hcrTGE) != 0 {
+	if hcr&(HCRDC|HCRTGE) != 0 {
 		c.On = false
 	}
-	c.Normal = hcr&hcrDC != 0
+	c.Normal = hcr&HCRDC != 0
 	return c
 }
 
 // stage1EL2 decodes stage 1 of EL2, or of EL2&0.
 func (s *State) stage1EL2() mmu.Stage1 {
 	sctlr, tcr, ttbr, mair := s.Reg[SCTLR_EL2], s.Reg[TCR_EL2], s.Reg[TTBR0_EL2], s.Reg[MAIR_EL2]
-	if s.Reg[HCR_EL2]&hcrE2H != 0 {
+	if s.Reg[HCR_EL2]&HCRE2H != 0 {
 		c := twoHalves(sctlr, tcr, ttbr, s.Reg[TTBR1_EL2], mair)
 		c.Regime = mmu.RegimeEL20
 		return c

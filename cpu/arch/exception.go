@@ -91,14 +91,14 @@ func (s *State) vector(el uint8, k Kind) uint64 {
 // target is the EL that takes an exception: AArch64.RouteToEL and its kin.
 func (p *PE) target(e *Exception) uint8 {
 	s := p.State
-	if e.EL == 2 || s.EL == 2 || s.EL == 0 && s.Reg[HCR_EL2]&hcrTGE != 0 {
+	if e.EL == 2 || s.EL == 2 || s.EL == 0 && s.Reg[HCR_EL2]&HCRTGE != 0 {
 		return 2
 	}
 	return 1
 }
 
 // inHost reports whether EL2 is a VHE host's with EL0 under it: ELIsInHost.
-func (s *State) inHost() bool { return s.Reg[HCR_EL2]&(hcrE2H|hcrTGE) == hcrE2H|hcrTGE }
+func (s *State) inHost() bool { return s.Reg[HCR_EL2]&(HCRE2H|HCRTGE) == HCRE2H|HCRTGE }
 
 // ExceptionReturn is ERET: AArch64.ExceptionReturn. A return that is not legal
 // sets PSTATE.IL and stays at the EL. At EL0 ERET is the exception returned.
@@ -140,7 +140,7 @@ func (s *State) illegalReturn(spsr uint64) bool {
 	case el > s.EL || el == 0 && spsr&1 != 0:
 		return true
 	}
-	return el == 1 && s.EL == 2 && s.Reg[HCR_EL2]&hcrTGE != 0
+	return el == 1 && s.EL == 2 && s.Reg[HCR_EL2]&HCRTGE != 0
 }
 
 // BranchAddr is the PC after a branch to an address in a register: without the

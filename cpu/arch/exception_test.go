@@ -36,11 +36,11 @@ func TestVectors(t *testing.T) {
 		{"SError at EL1h", 1, 1, span, 0, false, serror, 0x10380, PState{EL: 1}},
 		{"HVC at EL1", 1, 1, span, 0, false, hvc, 0x20400, PState{EL: 2}},
 		{"HVC at EL2", 2, 1, span, 0, false, hvc, 0x20200, PState{EL: 2}},
-		{"HVC disabled", 1, 1, span, hcrHCD, false, hvc, 0x10200, PState{EL: 1}},
+		{"HVC disabled", 1, 1, span, HCRHCD, false, hvc, 0x10200, PState{EL: 1}},
 		{"HVC at EL0", 0, 0, span, 0, false, hvc, 0x10400, PState{EL: 1}},
 		{"IRQ from EL1 to EL2", 1, 1, 0, 0, false, to2, 0x20480, PState{EL: 2}},
-		{"SVC at EL0 under TGE", 0, 0, 0, hcrTGE, false, sync, 0x20400, PState{EL: 2}},
-		{"SVC at EL0 under a VHE host", 0, 0, 0, hcrTGE | hcrE2H, false, sync, 0x20400, PState{EL: 2, PAN: true}},
+		{"SVC at EL0 under TGE", 0, 0, 0, HCRTGE, false, sync, 0x20400, PState{EL: 2}},
+		{"SVC at EL0 under a VHE host", 0, 0, 0, HCRTGE | HCRE2H, false, sync, 0x20400, PState{EL: 2, PAN: true}},
 		{"PAN set on entry", 0, 0, 0, 0, false, sync, 0x10400, PState{EL: 1, PAN: true}},
 		{"PAN kept", 0, 0, span, 0, true, sync, 0x10400, PState{EL: 1, PAN: true}},
 		{"SSBS by DSSBS", 1, 1, span | dssbs, 0, false, sync, 0x10200, PState{EL: 1, SSBS: true}},
@@ -87,7 +87,7 @@ func TestSyndromes(t *testing.T) {
 		{"HVC", 1, func(p *PE) Exception { return p.HVC(0x4b48) }, 2, 0x5a004b48, 0, 0, true},
 		{"BRK", 1, func(p *PE) Exception { return p.BRK(0x800) }, 1, 0xf2000800, 0, 0, false},
 		{"BRK debugged by EL2", 1, func(p *PE) Exception { p.State.Reg[MDCR_EL2] = mdcrTDE; return p.BRK(1) }, 2, 0xf2000001, 0, 0, false},
-		{"external, to EL2", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= hcrTEA; return p.External(va, false) }, 2, 0x92000210, va, 0, false},
+		{"external, to EL2", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTEA; return p.External(va, false) }, 2, 0x92000210, va, 0, false},
 		{"unknown", 1, (*PE).Unknown, 1, 0x02000000, 0, 0, false},
 		{"SMC without firmware", 1, func(p *PE) Exception { return second(p.SMC(0)) }, 1, 0x02000000, 0, 0, false},
 		{"illegal state", 1, (*PE).IllegalState, 1, 0x3a000000, 0, 0, false},
@@ -120,28 +120,28 @@ func TestSyndromes(t *testing.T) {
 		{"external", 1, func(p *PE) Exception { return p.External(va, false) }, 1, 0x96000210, va, 0, false},
 		{"external fetch", 0, func(p *PE) Exception { return p.External(va, true) }, 1, 0x82000210, va, 0, false},
 		{"MRS ID_AA64PFR0_EL1", 1, func(p *PE) Exception {
-			p.State.Reg[HCR_EL2] |= hcrTID3
+			p.State.Reg[HCR_EL2] |= HCRTID3
 			_, e, _ := p.MRS(EncOf(3, 0, 0, 4, 0), 0)
 			return e
 		}, 2, 0x62300009, 0, 0, false},
 		{"MSR ICC_SGI1R_EL1", 1, func(p *PE) Exception {
-			p.State.Reg[HCR_EL2] |= hcrIMO
+			p.State.Reg[HCR_EL2] |= HCRIMO
 			e, _ := p.MSR(EncOf(3, 0, 12, 11, 5), 1, 7)
 			return e
 		}, 2, 0x623a3036, 0, 0, false},
 		{"MRS of what is not there", 1, func(p *PE) Exception { return second2(p.MRS(EncOf(3, 6, 1, 0, 0), 0)) }, 1, 0x02000000, 0, 0, false},
 		{"MRS of another maker's", 1, func(p *PE) Exception {
-			p.State.Reg[HCR_EL2] |= hcrTIDCP
+			p.State.Reg[HCR_EL2] |= HCRTIDCP
 			return second2(p.MRS(EncOf(3, 1, 15, 1, 2), 3))
 		}, 2, 0x62347c63, 0, 0, false},
 		{"CTR_EL0 at EL0", 0, func(p *PE) Exception { return second2(p.MRS(EncOf(3, 3, 0, 0, 1), 9)) }, 1, 0x6232c121, 0, 0, false},
 		{"FP without CPACR", 0, func(p *PE) Exception { return p.RegTrap(p.FPTrap(), 0, 0, false) }, 1, 0x1fe00000, 0, 0, false},
-		{"WFI", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= hcrTWI; return second(p.WFI()) }, 2, 0x07e00000, 0, 0, false},
-		{"WFE", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= hcrTWE; return second(p.WFE()) }, 2, 0x07e00001, 0, 0, false},
+		{"WFI", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTWI; return second(p.WFI()) }, 2, 0x07e00000, 0, 0, false},
+		{"WFE", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTWE; return second(p.WFE()) }, 2, 0x07e00001, 0, 0, false},
 		{"WFE at EL0", 0, func(p *PE) Exception { p.State.Reg[SCTLR_EL1] = 0; return second(p.WFE()) }, 1, 0x07e00001, 0, 0, false},
-		{"SMC trapped", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= hcrTSC; return second(p.SMC(0)) }, 2, 0x5e000000, 0, 0, false},
+		{"SMC trapped", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTSC; return second(p.SMC(0)) }, 2, 0x5e000000, 0, 0, false},
 		{"TLBI trapped", 1, func(p *PE) Exception {
-			p.State.Reg[HCR_EL2] |= hcrTTLB
+			p.State.Reg[HCR_EL2] |= HCRTTLB
 			_, e, _ := p.Sys(EncOf(1, 0, 8, 3, 0), 31, 0)
 			return e
 		}, 2, 0x621023e6, 0, 0, false},
@@ -198,10 +198,10 @@ func TestExceptionReturn(t *testing.T) {
 	const flags = 0x9<<28 | spsrPAN | spsrUAO | spsrSSBS | spsrSS | 5<<6
 	for el := uint8(0); el <= 2; el++ {
 		for mode := range uint64(32) {
-			for _, tge := range []uint64{0, hcrTGE} {
+			for _, tge := range []uint64{0, HCRTGE} {
 				b := newBare(2)
 				s := &b.state
-				s.Reg[HCR_EL2] = hcrRW | tge
+				s.Reg[HCR_EL2] = HCRRW | tge
 				s.PState = PState{EL: el, SPSel: el & 1, DAIF: 15}
 				b.Load(s, nil)
 				s.Reg[banks[max(el, 1)-1].spsr] = flags | mode
@@ -266,7 +266,7 @@ func TestBranchAddr(t *testing.T) {
 		{0, 1 << 38, 0, 0x12_80_0000_0000_1000, 0xff_80_0000_0000_1000},
 		{2, 1 << 20, 0, 0x12_80_0000_0000_1000, 0x80_0000_0000_1000},
 		{2, 0, 0, 0x12_80_0000_0000_1000, 0x12_80_0000_0000_1000},
-		{2, 1 << 37, hcrE2H, 0x12_00_0000_0000_1000, 0x1000},
+		{2, 1 << 37, HCRE2H, 0x12_00_0000_0000_1000, 0x1000},
 		{1, 3 << 37, 0, 0xffff_0000_0000_1000, 0xffff_0000_0000_1000},
 	} {
 		b := newBare(2)
@@ -295,24 +295,24 @@ func TestInterrupts(t *testing.T) {
 		{"IRQ with FIQ masked", 1, 1, 0, Lines{IRQ: true}, "1 to EL1"},
 		{"FIQ before IRQ", 0, 0, 0, Lines{IRQ: true, FIQ: true}, "2 to EL1"},
 		{"SError first", 0, 0, 0, Lines{IRQ: true, FIQ: true, SError: true}, "3 to EL1"},
-		{"IRQ to EL2, masked or not", 1, 15, hcrIMO, Lines{IRQ: true}, "1 to EL2"},
-		{"IRQ at EL2", 2, 0, hcrIMO, Lines{IRQ: true}, "1 to EL2"},
-		{"IRQ at EL2, masked", 2, 2, hcrIMO, Lines{IRQ: true}, ""},
+		{"IRQ to EL2, masked or not", 1, 15, HCRIMO, Lines{IRQ: true}, "1 to EL2"},
+		{"IRQ at EL2", 2, 0, HCRIMO, Lines{IRQ: true}, "1 to EL2"},
+		{"IRQ at EL2, masked", 2, 2, HCRIMO, Lines{IRQ: true}, ""},
 		{"EL1's IRQ at EL2", 2, 0, 0, Lines{IRQ: true}, ""},
-		{"IRQ at EL2 under TGE", 2, 0, hcrTGE, Lines{IRQ: true}, "1 to EL2"},
-		{"IRQ at EL0 under TGE", 0, 15, hcrTGE | hcrE2H, Lines{IRQ: true}, "1 to EL2"},
-		{"virtual IRQ", 1, 0, hcrIMO, Lines{VIRQ: true}, "1 to EL1"},
-		{"virtual IRQ masked", 1, 2, hcrIMO, Lines{VIRQ: true}, ""},
+		{"IRQ at EL2 under TGE", 2, 0, HCRTGE, Lines{IRQ: true}, "1 to EL2"},
+		{"IRQ at EL0 under TGE", 0, 15, HCRTGE | HCRE2H, Lines{IRQ: true}, "1 to EL2"},
+		{"virtual IRQ", 1, 0, HCRIMO, Lines{VIRQ: true}, "1 to EL1"},
+		{"virtual IRQ masked", 1, 2, HCRIMO, Lines{VIRQ: true}, ""},
 		{"virtual IRQ without IMO", 1, 0, 0, Lines{VIRQ: true}, ""},
-		{"virtual IRQ at EL2", 2, 0, hcrIMO, Lines{VIRQ: true}, ""},
-		{"virtual IRQ under TGE", 0, 0, hcrIMO | hcrTGE, Lines{VIRQ: true}, ""},
-		{"HCR_EL2.VI", 0, 0, hcrIMO | hcrVI, Lines{}, "1 to EL1"},
-		{"HCR_EL2.VF", 0, 0, hcrFMO | hcrVF, Lines{}, "2 to EL1"},
-		{"physical before virtual", 0, 0, hcrIMO | hcrVI, Lines{IRQ: true}, "1 to EL2"},
-		{"HCR_EL2.VSE", 1, 0, hcrAMO | hcrVSE, Lines{}, "3 to EL1"},
+		{"virtual IRQ at EL2", 2, 0, HCRIMO, Lines{VIRQ: true}, ""},
+		{"virtual IRQ under TGE", 0, 0, HCRIMO | HCRTGE, Lines{VIRQ: true}, ""},
+		{"HCR_EL2.VI", 0, 0, HCRIMO | HCRVI, Lines{}, "1 to EL1"},
+		{"HCR_EL2.VF", 0, 0, HCRFMO | HCRVF, Lines{}, "2 to EL1"},
+		{"physical before virtual", 0, 0, HCRIMO | HCRVI, Lines{IRQ: true}, "1 to EL2"},
+		{"HCR_EL2.VSE", 1, 0, HCRAMO | HCRVSE, Lines{}, "3 to EL1"},
 	} {
 		b := newBare(2)
-		b.state.Reg[HCR_EL2] = c.hcr | hcrRW
+		b.state.Reg[HCR_EL2] = c.hcr | HCRRW
 		b.state.PState = PState{EL: c.el, SPSel: min(c.el, 1), DAIF: c.daif}
 		b.Load(&b.state, nil)
 		b.Lines = c.lines
@@ -323,13 +323,13 @@ func TestInterrupts(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
-		if b.state.Reg[HCR_EL2]&hcrVSE != 0 {
+		if b.state.Reg[HCR_EL2]&HCRVSE != 0 {
 			t.Errorf("%s: the virtual SError is still pending", c.name)
 		}
 	}
 	b := newBare(1)
 	b.Lines = Lines{IRQ: true, VFIQ: true}
-	b.state.Reg[HCR_EL2] |= hcrFMO
+	b.state.Reg[HCR_EL2] |= HCRFMO
 	if v, _ := b.Read(ISR_EL1); v != 1<<7|1<<6 {
 		t.Errorf("ISR_EL1 is %#x", v)
 	}

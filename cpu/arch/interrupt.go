@@ -10,14 +10,14 @@ type Lines struct {
 // Pending returns the interrupt to take before the present instruction, if any.
 // DDI 0487 D1.3.6: asynchronous exception routing and masking.
 func (p *PE) Pending() (Exception, bool) {
-	if p.Lines == (Lines{}) && p.Reg[HCR_EL2]&(hcrVI|hcrVF|hcrVSE) == 0 {
+	if p.Lines == (Lines{}) && p.Reg[HCR_EL2]&(HCRVI|HCRVF|HCRVSE) == 0 {
 		return Exception{}, false
 	}
 	hcr := p.Reg[HCR_EL2]
 	for _, i := range p.inputs() {
-		if i.line && p.takes(hcr&(i.route|hcrTGE) != 0, i.mask) {
+		if i.line && p.takes(hcr&(i.route|HCRTGE) != 0, i.mask) {
 			e := Exception{Kind: i.kind, Return: p.PC}
-			if hcr&(i.route|hcrTGE) != 0 {
+			if hcr&(i.route|HCRTGE) != 0 {
 				e.EL = 2
 			}
 			if i.kind == SError {
@@ -26,7 +26,7 @@ func (p *PE) Pending() (Exception, bool) {
 			return e, true
 		}
 	}
-	if p.EL == 2 || hcr&hcrTGE != 0 {
+	if p.EL == 2 || hcr&HCRTGE != 0 {
 		return Exception{}, false
 	}
 	for _, i := range p.inputs() {
@@ -34,7 +34,7 @@ func (p *PE) Pending() (Exception, bool) {
 			e := Exception{Kind: i.kind, Return: p.PC}
 			if i.kind == SError {
 				e.ESR = esr(ECSError, p.Reg[VSESR_EL2])
-				p.Reg[HCR_EL2] &^= hcrVSE
+				p.Reg[HCR_EL2] &^= HCRVSE
 			}
 			return e, true
 		}
@@ -54,9 +54,9 @@ type input struct {
 func (p *PE) inputs() [3]input {
 	hcr := p.Reg[HCR_EL2]
 	return [3]input{
-		{SError, p.Lines.SError, p.Lines.VSError || hcr&hcrVSE != 0, hcrAMO, 4},
-		{FIQ, p.Lines.FIQ, p.Lines.VFIQ || hcr&hcrVF != 0, hcrFMO, 1},
-		{IRQ, p.Lines.IRQ, p.Lines.VIRQ || hcr&hcrVI != 0, hcrIMO, 2},
+		{SError, p.Lines.SError, p.Lines.VSError || hcr&HCRVSE != 0, HCRAMO, 4},
+		{FIQ, p.Lines.FIQ, p.Lines.VFIQ || hcr&HCRVF != 0, HCRFMO, 1},
+		{IRQ, p.Lines.IRQ, p.Lines.VIRQ || hcr&HCRVI != 0, HCRIMO, 2},
 	}
 }
 
@@ -98,5 +98,5 @@ func (p *PE) isr() (v uint64) {
 // virtualIRQ reports whether the ICC registers of the present EL are the virtual
 // interface's: ICV.
 func (p *PE) virtualIRQ() bool {
-	return p.EL == 1 && p.Reg[HCR_EL2]&(hcrIMO|hcrFMO) != 0
+	return p.EL == 1 && p.Reg[HCR_EL2]&(HCRIMO|HCRFMO) != 0
 }

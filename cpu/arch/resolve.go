@@ -6,7 +6,7 @@ package arch
 func (p *PE) resolve(r Reg, write bool) (Reg, Trap) {
 	s := p.State
 	row := &table[r]
-	if s.EL == 2 && s.Reg[HCR_EL2]&hcrE2H != 0 && row.Host != NoReg {
+	if s.EL == 2 && s.Reg[HCR_EL2]&HCRE2H != 0 && row.Host != NoReg {
 		return row.Host, NoTrap
 	}
 	want := wanted(write)
@@ -42,7 +42,7 @@ func (p *PE) guard(reg Reg, g Guard, write bool) Trap {
 	}
 	if s.EL == 0 {
 		if t := p.guardEL0(reg, g, write); t != NoTrap {
-			if t == TrapEL1 && hcr&hcrTGE != 0 {
+			if t == TrapEL1 && hcr&HCRTGE != 0 {
 				return TrapEL2
 			}
 			return t
@@ -53,15 +53,15 @@ func (p *PE) guard(reg Reg, g Guard, write bool) Trap {
 	}
 	switch g {
 	case ByTVM:
-		return to2(write && hcr&hcrTVM != 0 || !write && hcr&hcrTRVM != 0)
+		return to2(write && hcr&HCRTVM != 0 || !write && hcr&HCRTRVM != 0)
 	case ByTID1:
-		return to2(hcr&hcrTID1 != 0)
+		return to2(hcr&HCRTID1 != 0)
 	case ByTID2:
-		return to2(hcr&hcrTID2 != 0)
+		return to2(hcr&HCRTID2 != 0)
 	case ByTID3:
-		return to2(hcr&hcrTID3 != 0)
+		return to2(hcr&HCRTID3 != 0)
 	case ByTACR:
-		return to2(hcr&hcrTACR != 0)
+		return to2(hcr&HCRTACR != 0)
 	case ByTCPAC:
 		return to2(s.Reg[CPTR_EL2]&cptrTCPAC != 0)
 	case ByTDA:
@@ -73,9 +73,9 @@ func (p *PE) guard(reg Reg, g Guard, write bool) Trap {
 	case ByTPM:
 		return to2(mdcr&mdcrTPM != 0 || reg == PMCR_EL0 && mdcr&mdcrTPMCR != 0)
 	case ByTERR:
-		return to2(hcr&hcrTERR != 0)
+		return to2(hcr&HCRTERR != 0)
 	case ByIMO:
-		return to2(hcr&(hcrIMO|hcrFMO) != 0)
+		return to2(hcr&(HCRIMO|HCRFMO) != 0)
 	case ByCount:
 		return to2(reg == CNTPCT_EL0 && !s.hypAllows(0))
 	case ByPhysTimer:
@@ -87,7 +87,7 @@ func (p *PE) guard(reg Reg, g Guard, write bool) Trap {
 // hypAllows reads CNTHCTL_EL2.EL1PCTEN (0) or EL1PCEN (1), which lie 10 bits
 // higher for a VHE host.
 func (s *State) hypAllows(n uint) bool {
-	if s.Reg[HCR_EL2]&hcrE2H != 0 {
+	if s.Reg[HCR_EL2]&HCRE2H != 0 {
 		n += 10
 	}
 	return s.Reg[CNTHCTL_EL2]>>n&1 != 0
@@ -153,11 +153,11 @@ func (s *State) mayCount(reg Reg, write bool) bool {
 // FPTrap says whether the present EL may use FP and SIMD registers.
 func (p *PE) FPTrap() Trap {
 	s := p.State
-	e2h := s.Reg[HCR_EL2]&hcrE2H != 0
+	e2h := s.Reg[HCR_EL2]&HCRE2H != 0
 	if s.EL < 2 && !(s.EL == 0 && s.inHost()) {
 		fpen := s.Reg[CPACR_EL1] >> 20 & 3
 		if fpen&1 == 0 || fpen == 1 && s.EL == 0 {
-			if s.EL == 0 && s.Reg[HCR_EL2]&hcrTGE != 0 {
+			if s.EL == 0 && s.Reg[HCR_EL2]&HCRTGE != 0 {
 				return TrapFP2
 			}
 			return TrapFP1

@@ -92,7 +92,7 @@ func (s *State) mayZero() bool {
 	if s.EL == 0 && s.sctlr()&sctlrDZE == 0 {
 		return false
 	}
-	return s.EL == 2 || s.EL == 0 && s.inHost() || s.Reg[HCR_EL2]&hcrTDZ == 0
+	return s.EL == 2 || s.EL == 0 && s.inHost() || s.Reg[HCR_EL2]&HCRTDZ == 0
 }
 
 // sctlr is SCTLR of the present regime.
@@ -110,7 +110,7 @@ func (p *PE) readTimer(r Reg) uint64 {
 	case CNTPCT_EL0:
 		return count
 	case CNTVCT_EL0:
-		if s.EL == 2 && s.Reg[HCR_EL2]&hcrE2H != 0 || s.EL == 0 && s.inHost() {
+		if s.EL == 2 && s.Reg[HCR_EL2]&HCRE2H != 0 || s.EL == 0 && s.inHost() {
 			return count
 		}
 		return count - s.Reg[CNTVOFF_EL2]

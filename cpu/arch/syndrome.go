@@ -102,7 +102,7 @@ func (p *PE) SVC(imm uint16) Exception { return p.after(ECSVC, uint64(imm)) }
 
 // HVC is the exception of HVC #imm.
 func (p *PE) HVC(imm uint16) Exception {
-	if p.EL == 0 || p.Reg[HCR_EL2]&hcrHCD != 0 {
+	if p.EL == 0 || p.Reg[HCR_EL2]&HCRHCD != 0 {
 		return p.Unknown()
 	}
 	e := p.after(ECHVC, uint64(imm))
@@ -115,7 +115,7 @@ func (p *PE) SMC(imm uint16) (e Exception, firmware bool) {
 	switch {
 	case p.EL == 0:
 		return p.Unknown(), false
-	case p.EL == 1 && p.Reg[HCR_EL2]&hcrTSC != 0:
+	case p.EL == 1 && p.Reg[HCR_EL2]&HCRTSC != 0:
 		e = p.here(ECSMC, uint64(imm))
 		e.EL = 2
 		return e, false
@@ -161,10 +161,10 @@ func (s *State) ChecksSP() bool {
 func (s *State) ChecksAlignment() bool { return s.sctlr()&sctlrA != 0 }
 
 // WFI says whether WFI traps, and with what.
-func (p *PE) WFI() (Exception, bool) { return p.wait(sctlrNTWI, hcrTWI, 0) }
+func (p *PE) WFI() (Exception, bool) { return p.wait(sctlrNTWI, HCRTWI, 0) }
 
 // WFE says whether WFE traps when it would wait, and with what.
-func (p *PE) WFE() (Exception, bool) { return p.wait(sctlrNTWE, hcrTWE, 1) }
+func (p *PE) WFE() (Exception, bool) { return p.wait(sctlrNTWE, HCRTWE, 1) }
 
 func (p *PE) wait(not, trap, ti uint64) (Exception, bool) {
 	e := p.here(ECWFx, issCond|ti)
@@ -235,7 +235,7 @@ func (p *PE) External(va uint64, fetch bool) Exception {
 	}
 	e := p.here(ec, issEA|uint64(StatusExternal))
 	e.FAR, e.HasFAR = va, true
-	if p.EL < 2 && p.Reg[HCR_EL2]&hcrTEA != 0 {
+	if p.EL < 2 && p.Reg[HCR_EL2]&HCRTEA != 0 {
 		e.EL = 2
 	}
 	return e

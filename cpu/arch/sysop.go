@@ -52,18 +52,18 @@ const (
 
 // sysOps holds the SYS instructions. DDI 0487 C5.3 to C5.5.
 var sysOps = [...]SysOp{
-	{Name: "IC IALLUIS", Enc: EncOf(1, 0, 7, 1, 0), EL: 1, Action: DropsAll, trap: hcrTPU},
-	{Name: "IC IALLU", Enc: EncOf(1, 0, 7, 5, 0), EL: 1, Action: DropsCode, trap: hcrTPU},
-	{Name: "IC IVAU", Enc: EncOf(1, 3, 7, 5, 1), Action: Fetches, trap: hcrTPU, user: sctlrUCI},
-	{Name: "DC IVAC", Enc: EncOf(1, 0, 7, 6, 1), EL: 1, Action: Invalidate, trap: hcrTPCP},
-	{Name: "DC ISW", Enc: EncOf(1, 0, 7, 6, 2), EL: 1, Action: SetWay, trap: hcrTSW},
-	{Name: "DC CSW", Enc: EncOf(1, 0, 7, 10, 2), EL: 1, Action: SetWay, trap: hcrTSW},
-	{Name: "DC CISW", Enc: EncOf(1, 0, 7, 14, 2), EL: 1, Action: SetWay, trap: hcrTSW},
-	{Name: "DC ZVA", Enc: EncOf(1, 3, 7, 4, 1), Action: Zeroes, trap: hcrTDZ, user: sctlrDZE},
-	{Name: "DC CVAC", Enc: EncOf(1, 3, 7, 10, 1), Action: Cleans, trap: hcrTPCP, user: sctlrUCI},
-	{Name: "DC CVAU", Enc: EncOf(1, 3, 7, 11, 1), Action: Cleans, trap: hcrTPU, user: sctlrUCI},
-	{Name: "DC CVAP", Enc: EncOf(1, 3, 7, 12, 1), Action: Cleans, trap: hcrTPCP, user: sctlrUCI},
-	{Name: "DC CIVAC", Enc: EncOf(1, 3, 7, 14, 1), Action: Cleans, trap: hcrTPCP, user: sctlrUCI},
+	{Name: "IC IALLUIS", Enc: EncOf(1, 0, 7, 1, 0), EL: 1, Action: DropsAll, trap: HCRTPU},
+	{Name: "IC IALLU", Enc: EncOf(1, 0, 7, 5, 0), EL: 1, Action: DropsCode, trap: HCRTPU},
+	{Name: "IC IVAU", Enc: EncOf(1, 3, 7, 5, 1), Action: Fetches, trap: HCRTPU, user: sctlrUCI},
+	{Name: "DC IVAC", Enc: EncOf(1, 0, 7, 6, 1), EL: 1, Action: Invalidate, trap: HCRTPCP},
+	{Name: "DC ISW", Enc: EncOf(1, 0, 7, 6, 2), EL: 1, Action: SetWay, trap: HCRTSW},
+	{Name: "DC CSW", Enc: EncOf(1, 0, 7, 10, 2), EL: 1, Action: SetWay, trap: HCRTSW},
+	{Name: "DC CISW", Enc: EncOf(1, 0, 7, 14, 2), EL: 1, Action: SetWay, trap: HCRTSW},
+	{Name: "DC ZVA", Enc: EncOf(1, 3, 7, 4, 1), Action: Zeroes, trap: HCRTDZ, user: sctlrDZE},
+	{Name: "DC CVAC", Enc: EncOf(1, 3, 7, 10, 1), Action: Cleans, trap: HCRTPCP, user: sctlrUCI},
+	{Name: "DC CVAU", Enc: EncOf(1, 3, 7, 11, 1), Action: Cleans, trap: HCRTPU, user: sctlrUCI},
+	{Name: "DC CVAP", Enc: EncOf(1, 3, 7, 12, 1), Action: Cleans, trap: HCRTPCP, user: sctlrUCI},
+	{Name: "DC CIVAC", Enc: EncOf(1, 3, 7, 14, 1), Action: Cleans, trap: HCRTPCP, user: sctlrUCI},
 
 	{Name: "AT S1E1R", Enc: EncOf(1, 0, 7, 8, 0), EL: 1, Action: Translates, kind: atStage1, access: mmu.AccessRead},
 	{Name: "AT S1E1W", Enc: EncOf(1, 0, 7, 8, 1), EL: 1, Action: Translates, kind: atStage1, access: mmu.AccessWrite},
@@ -78,18 +78,18 @@ var sysOps = [...]SysOp{
 	{Name: "AT S12E0R", Enc: EncOf(1, 4, 7, 8, 6), EL: 2, Action: Translates, kind: atBoth, access: mmu.AccessRead, mode: mmu.ModeUser},
 	{Name: "AT S12E0W", Enc: EncOf(1, 4, 7, 8, 7), EL: 2, Action: Translates, kind: atBoth, access: mmu.AccessWrite, mode: mmu.ModeUser},
 
-	{Name: "TLBI VMALLE1IS", Enc: EncOf(1, 0, 8, 3, 0), EL: 1, Action: Broadcast, kind: tlbiVMALL, trap: hcrTTLB},
-	{Name: "TLBI VAE1IS", Enc: EncOf(1, 0, 8, 3, 1), EL: 1, Action: Broadcast, kind: tlbiVA, trap: hcrTTLB},
-	{Name: "TLBI ASIDE1IS", Enc: EncOf(1, 0, 8, 3, 2), EL: 1, Action: Broadcast, kind: tlbiASID, trap: hcrTTLB},
-	{Name: "TLBI VAAE1IS", Enc: EncOf(1, 0, 8, 3, 3), EL: 1, Action: Broadcast, kind: tlbiVAA, trap: hcrTTLB},
-	{Name: "TLBI VALE1IS", Enc: EncOf(1, 0, 8, 3, 5), EL: 1, Action: Broadcast, kind: tlbiVA, trap: hcrTTLB},
-	{Name: "TLBI VAALE1IS", Enc: EncOf(1, 0, 8, 3, 7), EL: 1, Action: Broadcast, kind: tlbiVAA, trap: hcrTTLB},
-	{Name: "TLBI VMALLE1", Enc: EncOf(1, 0, 8, 7, 0), EL: 1, Action: Local, kind: tlbiVMALL, trap: hcrTTLB},
-	{Name: "TLBI VAE1", Enc: EncOf(1, 0, 8, 7, 1), EL: 1, Action: Local, kind: tlbiVA, trap: hcrTTLB},
-	{Name: "TLBI ASIDE1", Enc: EncOf(1, 0, 8, 7, 2), EL: 1, Action: Local, kind: tlbiASID, trap: hcrTTLB},
-	{Name: "TLBI VAAE1", Enc: EncOf(1, 0, 8, 7, 3), EL: 1, Action: Local, kind: tlbiVAA, trap: hcrTTLB},
-	{Name: "TLBI VALE1", Enc: EncOf(1, 0, 8, 7, 5), EL: 1, Action: Local, kind: tlbiVA, trap: hcrTTLB},
-	{Name: "TLBI VAALE1", Enc: EncOf(1, 0, 8, 7, 7), EL: 1, Action: Local, kind: tlbiVAA, trap: hcrTTLB},
+	{Name: "TLBI VMALLE1IS", Enc: EncOf(1, 0, 8, 3, 0), EL: 1, Action: Broadcast, kind: tlbiVMALL, trap: HCRTTLB},
+	{Name: "TLBI VAE1IS", Enc: EncOf(1, 0, 8, 3, 1), EL: 1, Action: Broadcast, kind: tlbiVA, trap: HCRTTLB},
+	{Name: "TLBI ASIDE1IS", Enc: EncOf(1, 0, 8, 3, 2), EL: 1, Action: Broadcast, kind: tlbiASID, trap: HCRTTLB},
+	{Name: "TLBI VAAE1IS", Enc: EncOf(1, 0, 8, 3, 3), EL: 1, Action: Broadcast, kind: tlbiVAA, trap: HCRTTLB},
+	{Name: "TLBI VALE1IS", Enc: EncOf(1, 0, 8, 3, 5), EL: 1, Action: Broadcast, kind: tlbiVA, trap: HCRTTLB},
+	{Name: "TLBI VAALE1IS", Enc: EncOf(1, 0, 8, 3, 7), EL: 1, Action: Broadcast, kind: tlbiVAA, trap: HCRTTLB},
+	{Name: "TLBI VMALLE1", Enc: EncOf(1, 0, 8, 7, 0), EL: 1, Action: Local, kind: tlbiVMALL, trap: HCRTTLB},
+	{Name: "TLBI VAE1", Enc: EncOf(1, 0, 8, 7, 1), EL: 1, Action: Local, kind: tlbiVA, trap: HCRTTLB},
+	{Name: "TLBI ASIDE1", Enc: EncOf(1, 0, 8, 7, 2), EL: 1, Action: Local, kind: tlbiASID, trap: HCRTTLB},
+	{Name: "TLBI VAAE1", Enc: EncOf(1, 0, 8, 7, 3), EL: 1, Action: Local, kind: tlbiVAA, trap: HCRTTLB},
+	{Name: "TLBI VALE1", Enc: EncOf(1, 0, 8, 7, 5), EL: 1, Action: Local, kind: tlbiVA, trap: HCRTTLB},
+	{Name: "TLBI VAALE1", Enc: EncOf(1, 0, 8, 7, 7), EL: 1, Action: Local, kind: tlbiVAA, trap: HCRTTLB},
 
 	{Name: "TLBI IPAS2E1IS", Enc: EncOf(1, 4, 8, 0, 1), EL: 2, Action: Broadcast, kind: tlbiIPA},
 	{Name: "TLBI IPAS2LE1IS", Enc: EncOf(1, 4, 8, 0, 5), EL: 2, Action: Broadcast, kind: tlbiIPA},
@@ -149,7 +149,7 @@ func (p *PE) sysTrap(op *SysOp) Trap {
 	s := p.State
 	host := s.EL == 0 && s.inHost()
 	if s.EL == 0 && s.sctlr()&op.user == 0 {
-		if s.Reg[HCR_EL2]&hcrTGE != 0 {
+		if s.Reg[HCR_EL2]&HCRTGE != 0 {
 			return TrapEL2
 		}
 		return TrapEL1
@@ -162,7 +162,7 @@ func (p *PE) sysTrap(op *SysOp) Trap {
 
 // tlbi executes a TLBI. HCR_EL2.FB makes EL1's broadcast.
 func (p *PE) tlbi(op *SysOp, v uint64) Action {
-	all := op.Action == Broadcast || p.EL == 1 && p.Reg[HCR_EL2]&hcrFB != 0
+	all := op.Action == Broadcast || p.EL == 1 && p.Reg[HCR_EL2]&HCRFB != 0
 	p.invalidate(op.kind, v, all)
 	if all {
 		return Broadcast

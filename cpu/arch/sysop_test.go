@@ -52,7 +52,7 @@ func (b *bare) stage2() {
 	put(0x2010, 0)                 // page 2: nothing
 	s.Reg[VTTBR_EL2] = 0x3000_0000 | 9<<48
 	s.Reg[VTCR_EL2] = 25 | 1<<6 | 2<<16 | 1<<19
-	s.Reg[HCR_EL2] |= hcrVM
+	s.Reg[HCR_EL2] |= HCRVM
 	b.Load(s, nil)
 }
 
@@ -143,33 +143,33 @@ func TestSysActions(t *testing.T) {
 		{"DC ZVA", 1, 0, 0, Zeroes, 0},
 		{"DC ZVA", 0, sctlrDZE, 0, Zeroes, 0},
 		{"DC ZVA", 0, 0, 0, 0, 0x18<<4 | 1},
-		{"DC ZVA", 1, 0, hcrTDZ, 0, 0x18<<4 | 2},
+		{"DC ZVA", 1, 0, HCRTDZ, 0, 0x18<<4 | 2},
 		{"DC CVAC", 0, sctlrUCI, 0, Cleans, 0},
 		{"DC CVAC", 0, 0, 0, 0, 0x18<<4 | 1},
-		{"DC CVAC", 0, 0, hcrTGE, 0, 0x18<<4 | 2},
-		{"DC CIVAC", 1, 0, hcrTPCP, 0, 0x18<<4 | 2},
+		{"DC CVAC", 0, 0, HCRTGE, 0, 0x18<<4 | 2},
+		{"DC CIVAC", 1, 0, HCRTPCP, 0, 0x18<<4 | 2},
 		{"DC IVAC", 1, 0, 0, Invalidate, 0},
 		{"DC IVAC", 0, sctlrUCI, 0, 0, 0<<4 | 1},
 		{"DC CISW", 1, 0, 0, SetWay, 0},
-		{"DC CISW", 1, 0, hcrTSW, 0, 0x18<<4 | 2},
+		{"DC CISW", 1, 0, HCRTSW, 0, 0x18<<4 | 2},
 		{"IC IVAU", 0, sctlrUCI, 0, Fetches, 0},
-		{"IC IVAU", 1, 0, hcrTPU, 0, 0x18<<4 | 2},
+		{"IC IVAU", 1, 0, HCRTPU, 0, 0x18<<4 | 2},
 		{"IC IALLU", 1, 0, 0, DropsCode, 0},
 		{"IC IALLUIS", 1, 0, 0, DropsAll, 0},
 		{"IC IALLUIS", 0, sctlrUCI, 0, 0, 0<<4 | 1},
 		{"TLBI VMALLE1", 1, 0, 0, Local, 0},
-		{"TLBI VMALLE1", 1, 0, hcrFB, Broadcast, 0},
-		{"TLBI VMALLE1", 2, 0, hcrFB, Local, 0},
+		{"TLBI VMALLE1", 1, 0, HCRFB, Broadcast, 0},
+		{"TLBI VMALLE1", 2, 0, HCRFB, Local, 0},
 		{"TLBI VMALLE1IS", 1, 0, 0, Broadcast, 0},
 		{"TLBI VAE1", 0, 0, 0, 0, 0<<4 | 1},
-		{"TLBI VAE1", 1, 0, hcrTTLB, 0, 0x18<<4 | 2},
+		{"TLBI VAE1", 1, 0, HCRTTLB, 0, 0x18<<4 | 2},
 		{"TLBI ALLE1", 1, 0, 0, 0, 0<<4 | 1},
 		{"TLBI ALLE1", 2, 0, 0, Local, 0},
 		{"AT S1E1R", 1, 0, 0, Translates, 0},
 		{"AT S1E1R", 0, 0, 0, 0, 0<<4 | 1},
 	} {
 		b := newBare(2)
-		b.state.Reg[SCTLR_EL1], b.state.Reg[HCR_EL2] = c.sctlr, c.hcr|hcrRW
+		b.state.Reg[SCTLR_EL1], b.state.Reg[HCR_EL2] = c.sctlr, c.hcr|HCRRW
 		b.state.EL = c.el
 		b.Load(&b.state, nil)
 		a, e, failed := b.sys(t, c.op, 0)

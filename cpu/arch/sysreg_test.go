@@ -210,33 +210,33 @@ func TestRightsAndTraps(t *testing.T) {
 		{0, TPIDR_EL0, write, nil, NoTrap},
 		{0, TPIDRRO_EL0, read, nil, NoTrap},
 		{0, TPIDRRO_EL0, write, nil, Undefined},
-		{0, TPIDRRO_EL0, write, map[Reg]uint64{HCR_EL2: hcrTGE}, Undefined},
+		{0, TPIDRRO_EL0, write, map[Reg]uint64{HCR_EL2: HCRTGE}, Undefined},
 
 		{0, CTR_EL0, read, nil, TrapEL1},
-		{0, CTR_EL0, read, map[Reg]uint64{HCR_EL2: hcrTGE}, TrapEL2},
+		{0, CTR_EL0, read, map[Reg]uint64{HCR_EL2: HCRTGE}, TrapEL2},
 		{0, CTR_EL0, read, map[Reg]uint64{SCTLR_EL1: sctlrUCT}, NoTrap},
-		{0, CTR_EL0, read, map[Reg]uint64{SCTLR_EL1: sctlrUCT, HCR_EL2: hcrTID2}, TrapEL2},
-		{0, CTR_EL0, read, map[Reg]uint64{SCTLR_EL2: sctlrUCT, HCR_EL2: hcrTID2 | hcrTGE | hcrE2H}, NoTrap},
+		{0, CTR_EL0, read, map[Reg]uint64{SCTLR_EL1: sctlrUCT, HCR_EL2: HCRTID2}, TrapEL2},
+		{0, CTR_EL0, read, map[Reg]uint64{SCTLR_EL2: sctlrUCT, HCR_EL2: HCRTID2 | HCRTGE | HCRE2H}, NoTrap},
 		{1, CTR_EL0, read, nil, NoTrap},
 		{0, DAIF, read, nil, TrapEL1},
 		{0, DAIF, write, map[Reg]uint64{SCTLR_EL1: sctlrUMA}, NoTrap},
 		{0, NZCV, write, nil, NoTrap},
 		{0, DCZID_EL0, read, nil, NoTrap},
 
-		{1, SCTLR_EL1, write, map[Reg]uint64{HCR_EL2: hcrTVM}, TrapEL2},
-		{1, SCTLR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTVM}, NoTrap},
-		{1, SCTLR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTRVM}, TrapEL2},
-		{2, SCTLR_EL1, write, map[Reg]uint64{HCR_EL2: hcrTVM}, NoTrap},
-		{1, VBAR_EL1, write, map[Reg]uint64{HCR_EL2: hcrTVM}, NoTrap},
-		{1, CONTEXTIDR_EL1, write, map[Reg]uint64{HCR_EL2: hcrTVM}, TrapEL2},
-		{1, REVIDR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTID1}, TrapEL2},
-		{1, CLIDR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTID2}, TrapEL2},
-		{1, ID_AA64PFR0_EL1, read, map[Reg]uint64{HCR_EL2: hcrTID3}, TrapEL2},
-		{1, RegAt(EncOf(3, 0, 0, 3, 6)), read, map[Reg]uint64{HCR_EL2: hcrTID3}, TrapEL2},
-		{1, MIDR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTID1 | hcrTID3}, NoTrap},
-		{1, ACTLR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTACR}, TrapEL2},
+		{1, SCTLR_EL1, write, map[Reg]uint64{HCR_EL2: HCRTVM}, TrapEL2},
+		{1, SCTLR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTVM}, NoTrap},
+		{1, SCTLR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTRVM}, TrapEL2},
+		{2, SCTLR_EL1, write, map[Reg]uint64{HCR_EL2: HCRTVM}, NoTrap},
+		{1, VBAR_EL1, write, map[Reg]uint64{HCR_EL2: HCRTVM}, NoTrap},
+		{1, CONTEXTIDR_EL1, write, map[Reg]uint64{HCR_EL2: HCRTVM}, TrapEL2},
+		{1, REVIDR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTID1}, TrapEL2},
+		{1, CLIDR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTID2}, TrapEL2},
+		{1, ID_AA64PFR0_EL1, read, map[Reg]uint64{HCR_EL2: HCRTID3}, TrapEL2},
+		{1, RegAt(EncOf(3, 0, 0, 3, 6)), read, map[Reg]uint64{HCR_EL2: HCRTID3}, TrapEL2},
+		{1, MIDR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTID1 | HCRTID3}, NoTrap},
+		{1, ACTLR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTACR}, TrapEL2},
 		{1, CPACR_EL1, write, map[Reg]uint64{CPTR_EL2: cptrTCPAC}, TrapEL2},
-		{1, ERRIDR_EL1, read, map[Reg]uint64{HCR_EL2: hcrTERR}, TrapEL2},
+		{1, ERRIDR_EL1, read, map[Reg]uint64{HCR_EL2: HCRTERR}, TrapEL2},
 		{1, MDSCR_EL1, write, map[Reg]uint64{MDCR_EL2: mdcrTDA}, TrapEL2},
 		{1, DBGBVR0_EL1, write, map[Reg]uint64{MDCR_EL2: mdcrTDE}, TrapEL2},
 		{1, OSLAR_EL1, write, map[Reg]uint64{MDCR_EL2: mdcrTDOSA}, TrapEL2},
@@ -261,8 +261,8 @@ func TestRightsAndTraps(t *testing.T) {
 		{1, CNTP_CTL_EL0, write, map[Reg]uint64{CNTHCTL_EL2: 1}, TrapEL2},
 		{1, CNTPCT_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 2}, TrapEL2},
 		{1, CNTV_CTL_EL0, write, map[Reg]uint64{CNTHCTL_EL2: 0}, NoTrap},
-		{1, CNTPCT_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 1 << 10, HCR_EL2: hcrE2H}, NoTrap},
-		{1, CNTP_CVAL_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 1 << 10, HCR_EL2: hcrE2H}, TrapEL2},
+		{1, CNTPCT_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 1 << 10, HCR_EL2: HCRE2H}, NoTrap},
+		{1, CNTP_CVAL_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 1 << 10, HCR_EL2: HCRE2H}, TrapEL2},
 		{2, CNTP_CVAL_EL0, read, map[Reg]uint64{CNTHCTL_EL2: 0}, NoTrap},
 
 		{1, FPCR, read, map[Reg]uint64{CPACR_EL1: 0}, TrapFP1},
@@ -272,25 +272,25 @@ func TestRightsAndTraps(t *testing.T) {
 		{1, FPSR, write, map[Reg]uint64{CPACR_EL1: 3 << 20, CPTR_EL2: cptrTFP}, TrapFP2},
 		{2, FPSR, write, map[Reg]uint64{CPTR_EL2: cptrTFP}, TrapFP2},
 		{2, FPSR, write, map[Reg]uint64{CPACR_EL1: 0}, NoTrap},
-		{2, FPSR, write, map[Reg]uint64{HCR_EL2: hcrE2H, CPTR_EL2: 0}, TrapFP2},
-		{2, FPSR, write, map[Reg]uint64{HCR_EL2: hcrE2H, CPTR_EL2: 1 << 20}, NoTrap},
-		{1, FPSR, write, map[Reg]uint64{HCR_EL2: hcrE2H, CPTR_EL2: 0, CPACR_EL1: 3 << 20}, TrapFP2},
-		{0, FPSR, write, map[Reg]uint64{HCR_EL2: hcrE2H | hcrTGE, CPTR_EL2: 1 << 20}, TrapFP2},
-		{0, FPSR, write, map[Reg]uint64{HCR_EL2: hcrE2H | hcrTGE, CPTR_EL2: 3 << 20}, NoTrap},
+		{2, FPSR, write, map[Reg]uint64{HCR_EL2: HCRE2H, CPTR_EL2: 0}, TrapFP2},
+		{2, FPSR, write, map[Reg]uint64{HCR_EL2: HCRE2H, CPTR_EL2: 1 << 20}, NoTrap},
+		{1, FPSR, write, map[Reg]uint64{HCR_EL2: HCRE2H, CPTR_EL2: 0, CPACR_EL1: 3 << 20}, TrapFP2},
+		{0, FPSR, write, map[Reg]uint64{HCR_EL2: HCRE2H | HCRTGE, CPTR_EL2: 1 << 20}, TrapFP2},
+		{0, FPSR, write, map[Reg]uint64{HCR_EL2: HCRE2H | HCRTGE, CPTR_EL2: 3 << 20}, NoTrap},
 
 		{1, ICC_PMR_EL1, write, nil, NoTrap},
 		{0, ICC_PMR_EL1, read, nil, Undefined},
 		{1, ICC_IAR1_EL1, write, nil, Undefined},
 		{1, ICC_SRE_EL1, write, nil, Undefined}, // as the GIC says
-		{1, ICC_SGI1R_EL1, write, map[Reg]uint64{HCR_EL2: hcrIMO}, TrapEL2},
+		{1, ICC_SGI1R_EL1, write, map[Reg]uint64{HCR_EL2: HCRIMO}, TrapEL2},
 		{1, ICC_SGI1R_EL1, write, nil, NoTrap},
 		{1, ICH_HCR_EL2, read, nil, Undefined},
 		{2, ICH_LR3_EL2, write, nil, NoTrap},
 
 		{2, SCTLR_EL12, read, nil, Undefined},
-		{2, SCTLR_EL12, read, map[Reg]uint64{HCR_EL2: hcrE2H}, NoTrap},
-		{1, SCTLR_EL12, read, map[Reg]uint64{HCR_EL2: hcrE2H}, Undefined},
-		{2, CNTV_CTL_EL02, write, map[Reg]uint64{HCR_EL2: hcrE2H}, NoTrap},
+		{2, SCTLR_EL12, read, map[Reg]uint64{HCR_EL2: HCRE2H}, NoTrap},
+		{1, SCTLR_EL12, read, map[Reg]uint64{HCR_EL2: HCRE2H}, Undefined},
+		{2, CNTV_CTL_EL02, write, map[Reg]uint64{HCR_EL2: HCRE2H}, NoTrap},
 	} {
 		b := newBare(1)
 		b.GIC = &fakeGIC{}
@@ -315,7 +315,7 @@ func TestRightsAndTraps(t *testing.T) {
 // EL1's.
 func TestHostNames(t *testing.T) {
 	b := newBare(2)
-	b.Write(HCR_EL2, hcrE2H)
+	b.Write(HCR_EL2, HCRE2H)
 	for r := NoReg + 1; r < NumRegs; r++ {
 		row := r.Row()
 		if row.Host == NoReg || row.Effect == Timer || row.Host.Row().Effect == Timer || row.Host.Row().Effect == Zero {
@@ -328,7 +328,7 @@ func TestHostNames(t *testing.T) {
 		if b.state.Reg[row.Host] != row.Host.Row().Mask {
 			t.Errorf("writing %s set %s to %#x", r, row.Host, b.state.Reg[row.Host])
 		}
-		b.state.Reg[HCR_EL2] = hcrE2H | hcrRW
+		b.state.Reg[HCR_EL2] = HCRE2H | HCRRW
 	}
 	b.setEL(1, 1)
 	b.state.Reg[TTBR0_EL2] = 5
@@ -361,9 +361,9 @@ func TestMasks(t *testing.T) {
 // the registers of debug and traps.
 func TestControlBits(t *testing.T) {
 	for want, bits := range map[string][]uint64{
-		"0 2 3 4 5 6 7 8 9 12 13 14":        {hcrVM, hcrPTW, hcrFMO, hcrIMO, hcrAMO, hcrVF, hcrVI, hcrVSE, hcrFB, hcrDC, hcrTWI, hcrTWE},
-		"16 17 18 19 20 21 22 23 24 25":     {hcrTID1, hcrTID2, hcrTID3, hcrTSC, hcrTIDCP, hcrTACR, hcrTSW, hcrTPCP, hcrTPU, hcrTTLB},
-		"26 27 28 29 30 31 34 36 37":        {hcrTVM, hcrTGE, hcrTDZ, hcrHCD, hcrTRVM, hcrRW, hcrE2H, hcrTERR, hcrTEA},
+		"0 2 3 4 5 6 7 8 9 12 13 14":        {HCRVM, HCRPTW, HCRFMO, HCRIMO, HCRAMO, HCRVF, HCRVI, HCRVSE, HCRFB, HCRDC, HCRTWI, HCRTWE},
+		"16 17 18 19 20 21 22 23 24 25":     {HCRTID1, HCRTID2, HCRTID3, HCRTSC, HCRTIDCP, HCRTACR, HCRTSW, HCRTPCP, HCRTPU, HCRTTLB},
+		"26 27 28 29 30 31 34 36 37":        {HCRTVM, HCRTGE, HCRTDZ, HCRHCD, HCRTRVM, HCRRW, HCRE2H, HCRTERR, HCRTEA},
 		"0 1 3 4 9 12 14 15 16 18 19 21":    {sctlrM, sctlrA, sctlrSA, sctlrSA0, sctlrUMA, sctlrI, sctlrDZE, sctlrUCT, sctlrNTWI, sctlrNTWE, sctlrWXN, sctlrIESB},
 		"23 26 44":                          {sctlrSPAN, sctlrUCI, sctlrDSSBS},
 		"10 31 5 6 8 9 10 11":               {cptrTFP, cptrTCPAC, mdcrTPMCR, mdcrTPM, mdcrTDE, mdcrTDA, mdcrTDOSA, mdcrTDRA},
@@ -508,7 +508,7 @@ func TestGIC(t *testing.T) {
 	g := &fakeGIC{}
 	b.GIC = g
 	b.Read(ICC_IAR1_EL1)
-	b.state.Reg[HCR_EL2] = hcrIMO
+	b.state.Reg[HCR_EL2] = HCRIMO
 	b.Write(ICC_EOIR1_EL1, 27)
 	b.setEL(2, 1)
 	b.Write(ICC_EOIR1_EL1, 28)

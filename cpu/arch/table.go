@@ -421,7 +421,7 @@ var table = [NumRegs]SysReg{
 	VMPIDR_EL2:     {"VMPIDR_EL2", EncOf(3, 4, 0, 0, 5), [3]Rights{no, no, rw}, 1 << 31, all, Stored, Free, NoReg},
 	SCTLR_EL2:      {"SCTLR_EL2", EncOf(3, 4, 1, 0, 0), [3]Rights{no, no, rw}, sctlr2Reset, sctlrBits, Translation, Free, NoReg},
 	ACTLR_EL2:      {"ACTLR_EL2", EncOf(3, 4, 1, 0, 1), [3]Rights{no, no, rw}, 0, 0, Zero, Free, NoReg},
-	HCR_EL2:        {"HCR_EL2", EncOf(3, 4, 1, 1, 0), [3]Rights{no, no, rw}, hcrRW, hcrBits, Translation, Free, NoReg},
+	HCR_EL2:        {"HCR_EL2", EncOf(3, 4, 1, 1, 0), [3]Rights{no, no, rw}, HCRRW, hcrBits, Translation, Free, NoReg},
 	MDCR_EL2:       {"MDCR_EL2", EncOf(3, 4, 1, 1, 1), [3]Rights{no, no, rw}, 0, 0xfff, Stored, Free, NoReg},
 	CPTR_EL2:       {"CPTR_EL2", EncOf(3, 4, 1, 1, 2), [3]Rights{no, no, rw}, 0x33ff, cptrTCPAC | 3<<20 | cptrTFP, Stored, Free, NoReg},
 	HSTR_EL2:       {"HSTR_EL2", EncOf(3, 4, 1, 1, 3), [3]Rights{no, no, rw}, 0, 0, Zero, Free, NoReg},

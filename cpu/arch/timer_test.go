@@ -123,11 +123,11 @@ func TestTimerRegisters(t *testing.T) {
 	}
 	b.setEL(2, 1)
 	b.Write(CNTHP_CVAL_EL2, 7)
-	b.Write(HCR_EL2, hcrE2H)
+	b.Write(HCR_EL2, HCRE2H)
 	read(CNTP_CVAL_EL0, 7)
 	read(CNTP_CVAL_EL02, 1001)
 	read(CNTVCT_EL0, 1001) // no offset for a VHE host
-	b.Write(HCR_EL2, hcrE2H|hcrTGE)
+	b.Write(HCR_EL2, HCRE2H|HCRTGE)
 	b.Write(CNTHCTL_EL2, 3)
 	b.setEL(0, 0)
 	read(CNTVCT_EL0, 1001)

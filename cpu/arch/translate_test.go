@@ -117,8 +117,8 @@ func (b *bare) chooseRegisters(r *sim.Stream) {
 		s.Reg[regs[3]] = arenaAddress(r) | r.N(1<<16)<<48
 		s.Reg[regs[4]] = 0xff_00_44_04_bb_ff_ff_00
 	}
-	s.Reg[HCR_EL2] = hcrRW | r.N(2)<<0 | sometimes(6, hcrDC) | sometimes(3, hcrE2H) | sometimes(6, hcrTGE) | sometimes(4, hcrPTW)
-	if s.Reg[HCR_EL2]&hcrE2H == 0 {
+	s.Reg[HCR_EL2] = HCRRW | r.N(2)<<0 | sometimes(6, HCRDC) | sometimes(3, HCRE2H) | sometimes(6, HCRTGE) | sometimes(4, HCRPTW)
+	if s.Reg[HCR_EL2]&HCRE2H == 0 {
 		s.Reg[TCR_EL2] = tcr&0xffff | ips<<16 | r.N(2)<<20 | r.N(2)<<24
 	}
 	g := r.N(3)
@@ -175,7 +175,7 @@ func (b *bare) compare(va uint64, a mmu.Access, unprivileged bool) (got, want ve
 	if a == mmu.AccessFetch {
 		mode = s.FetchMode()
 	}
-	host := s.Reg[HCR_EL2]&(hcrE2H|hcrTGE) == hcrE2H|hcrTGE
+	host := s.Reg[HCR_EL2]&(HCRE2H|HCRTGE) == HCRE2H|HCRTGE
 	user := s.EL == 0 || a != mmu.AccessFetch && unprivileged && !s.UAO && (s.EL == 1 || host)
 	pan := s.PAN && a != mmu.AccessFetch && !user
 	n := naive{s, b.mem}
