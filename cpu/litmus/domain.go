@@ -16,23 +16,40 @@ type domain struct {
 
 // varDomain is what may be written to one variable.
 type varDomain struct {
-	writes []write // each once, initial ones first
-	reads  []readDomain
-	mixed  bool // writes differ in offset or size
+	writes  []write // each once, initial ones first
+	reads   []readDomain
+	version int // counts changes
 }
 
-// write is a write as a path makes it.
+// write is a write as paths make it.
 type write struct {
 	off  int
 	size int
 	v    Value
+	by   writers
 }
 
-// readDomain is what a read of some bytes of a variable may return.
+// writers are the threads that make a write, as bits; then come the initial
+// state, and whether some path of a thread makes it more than once.
+type writers uint16
+
+const (
+	initially writers = 1 << (MaxThreads + iota)
+	twice
+)
+
+// once reports whether an execution has at most one such write.
+func (w writers) once() bool { return w&(w-1) == 0 }
+
+// readDomain is what a read of some bytes of a variable may return, and who
+// wrote it; anybody, if it has more than one writer.
 type readDomain struct {
 	off, size int
 	values    []Value
+	by        []writers
 }
+
+const anybody = ^writers(0)
 
 // MaxValues is how many values a location may be thought to take.
 const MaxValues = 4096
@@ -43,7 +60,7 @@ func newDomain(t *Test) *domain {
 		v := &t.Vars[i]
 		size := v.Type.size()
 		for k, init := range v.Init {
-			d.add(i, write{k * size, size, truncate(init, size)})
+			d.add(i, write{k * size, size, truncate(init, size), initially})
 		}
 	}
 	return d
@@ -60,7 +77,16 @@ func truncate(v Value, size int) Value {
 // add remembers a write.
 func (d *domain) add(v int, w write) {
 	vd := &d.vars[v]
-	if slices.Contains(vd.writes, w) {
+	for i := range vd.writes {
+		have := &vd.writes[i]
+		if have.off != w.off || have.size != w.size || have.v != w.v {
+			continue
+		}
+		if have.by|w.by == have.by {
+			return
+		}
+		have.by |= w.by
+		d.changed(vd)
 		return
 	}
 	if len(vd.writes) >= MaxValues {
@@ -68,17 +94,22 @@ func (d *domain) add(v int, w write) {
 		return
 	}
 	vd.writes = append(vd.writes, w)
+	d.changed(vd)
+}
+
+func (d *domain) changed(vd *varDomain) {
 	vd.reads = vd.reads[:0]
+	vd.version++
 	d.fresh = true
 }
 
 // values returns what a read of a variable's bytes may return, in the order in
-// which the writes were found.
-func (d *domain) values(v, off, size int) []Value {
+// which the writes were found. The result is valid until a write is added.
+func (d *domain) values(v, off, size int) *readDomain {
 	vd := &d.vars[v]
 	for i := range vd.reads {
 		if r := &vd.reads[i]; r.off == off && r.size == size {
-			return r.values
+			return r
 		}
 	}
 	r := readDomain{off: off, size: size}
@@ -92,16 +123,19 @@ func (d *domain) values(v, off, size int) []Value {
 	}
 	if whole {
 		for _, w := range over {
-			r.values = append(r.values, w.v)
+			r.values, r.by = append(r.values, w.v), append(r.by, w.by)
 		}
 	} else {
 		// Each write gives all of its bytes that are still open, or none: two
 		// single-copy atomic writes cannot each win a part of what they share.
 		slices.SortStableFunc(over, func(a, b write) int { return cmp.Compare(a.size, b.size) })
 		d.assemble(over, off, size, 1<<size-1, Value{}, &r.values)
+		for range r.values {
+			r.by = append(r.by, anybody)
+		}
 	}
 	vd.reads = append(vd.reads, r)
-	return r.values
+	return &vd.reads[len(vd.reads)-1]
 }
 
 // assemble finds every way in which writes fill the open bytes of a read.

@@ -6,8 +6,11 @@ import (
 	"slices"
 )
 
-// MaxPaths is how many paths, with the values they read, a thread may have.
-const MaxPaths = 1 << 18
+// Limits of an exploration: beyond them Explore says so and names the limit.
+const (
+	MaxPaths   = 1 << 17 // paths of all threads, with the values they read; some 200 MiB
+	MaxChoices = 1 << 27 // of what a read reads from and which write is first; a minute or so
+)
 
 // Explore finds every final state that a model allows.
 //
@@ -137,10 +140,10 @@ func (x *explorer) walk() error {
 	machines := make([]machine, len(t.Threads))
 	for i := range machines {
 		m := &machines[i]
-		m.test, m.thread, m.opt, m.memory = t, i, x.opt, x.memory
+		m.test, m.thread, m.opt, m.memory, m.coherent = t, i, x.opt, x.memory, x.opt.coherent
 		m.jumps = make([]int, len(t.Threads[i].Code)+1)
 	}
-	seen := make([][]int, len(t.Threads)) // by thread and variable: how many writes were known, -1 if not read
+	seen := make([][]int, len(t.Threads)) // by thread and variable: version of what was read, -1 if nothing
 	for round := 0; ; round++ {
 		longest := 0
 		for i := range machines {
@@ -163,17 +166,27 @@ func (x *explorer) walk() error {
 // remember adds what paths write to memory; false if that is nothing new.
 func (x *explorer) remember() bool {
 	x.memory.fresh = false
-	for _, paths := range x.paths {
+	for thread, paths := range x.paths {
 		for i := range paths {
-			for k := range paths[i].effects {
-				if e := &paths[i].effects[k]; e.kind == Write {
-					x.memory.add(int(e.vari), write{int(e.off), int(e.size), e.v})
+			effects := paths[i].effects
+			for k := range effects {
+				if effects[k].kind != Write {
+					continue
 				}
+				by := writers(1) << thread
+				for j := range k {
+					if effects[j].kind == Write && sameBytes(&effects[j], &effects[k]) && effects[j].v == effects[k].v {
+						by |= twice
+					}
+				}
+				x.memory.add(int(effects[k].vari), write{int(effects[k].off), int(effects[k].size), effects[k].v, by})
 			}
 		}
 	}
 	return x.memory.fresh
 }
+
+func sameBytes(a, b *effect) bool { return a.vari == b.vari && a.off == b.off && a.size == b.size }
 
 func writesOf(paths []path) (most int) {
 	for i := range paths {
@@ -188,10 +201,10 @@ func writesOf(paths []path) (most int) {
 	return most
 }
 
-// news reports whether a variable that was read has been written otherwise since.
+// news reports whether what a thread has read may be something else by now.
 func (x *explorer) news(seen []int) bool {
 	for v, n := range seen {
-		if n >= 0 && n != len(x.memory.vars[v].writes) {
+		if n >= 0 && n != x.memory.vars[v].version {
 			return true
 		}
 	}
@@ -200,44 +213,62 @@ func (x *explorer) news(seen []int) bool {
 
 // enumerate finds the paths of one thread for the values known.
 func (x *explorer) enumerate(m *machine, seen *[]int) error {
-	now := make([]int, len(x.test.Vars))
-	for i := range now {
-		now[i] = -1
-	}
 	paths := x.paths[m.thread][:0]
+	others := 0
+	for i := range x.paths {
+		if i != m.thread {
+			others += len(x.paths[i])
+		}
+	}
 	var effects []effect
 	var fences []fence
 	var regs []Value
-	m.choices = m.choices[:0]
+	m.choices, m.touched = m.choices[:0], 0
 	for more := true; more; more = m.again() {
 		m.run()
-		for i := range m.effects {
-			if m.effects[i].kind == Read {
-				now[m.effects[i].vari] = len(x.memory.vars[m.effects[i].vari].writes)
-			}
-		}
 		if m.dead {
 			continue
 		}
-		if len(paths) == MaxPaths {
-			return &Error{File: x.test.File, Outside: true, Msg: fmt.Sprintf("P%d has more than %d paths (MaxPaths); lower the loop bound", m.thread, MaxPaths)}
+		if len(paths)+others == MaxPaths {
+			return &Error{File: x.test.File, Outside: true, Msg: fmt.Sprintf("threads have more than %d paths (MaxPaths), at P%d; lower the loop bound, or drop reads", MaxPaths, m.thread)}
 		}
 		p := path{cut: m.cut, err: m.err}
-		n := len(effects)
-		effects = append(effects, m.effects...)
-		p.effects = effects[n:len(effects):len(effects)]
-		n = len(fences)
-		fences = append(fences, m.fences...)
-		p.fences = fences[n:len(fences):len(fences)]
-		n = len(regs)
-		for _, k := range x.regTerms[m.thread] {
-			regs = append(regs, m.regs[x.terms[k].Reg].v)
+		p.effects, p.fences = cut(&effects, len(m.effects), len(paths)*len(m.effects)), cut(&fences, len(m.fences), len(paths)*len(m.fences))
+		copy(p.effects, m.effects)
+		copy(p.fences, m.fences)
+		p.regs = cut(&regs, len(x.regTerms[m.thread]), len(paths)*len(x.regTerms[m.thread]))
+		for i, k := range x.regTerms[m.thread] {
+			p.regs[i] = m.regs[x.terms[k].Reg].v
 		}
-		p.regs = regs[n:len(regs):len(regs)]
 		paths = append(paths, p)
+		if len(paths) == manyPaths && !m.coherent {
+			m.coherent = true
+			return x.enumerate(m, seen)
+		}
 	}
-	x.paths[m.thread], *seen = paths, now
+	x.paths[m.thread], *seen = paths, make([]int, len(x.test.Vars))
+	for v := range x.test.Vars {
+		(*seen)[v] = -1
+		if m.touched>>v&1 != 0 {
+			(*seen)[v] = x.memory.vars[v].version
+		}
+	}
 	return nil
+}
+
+// manyPaths is how many paths a thread may have before those are dropped that
+// no execution can contain.
+const manyPaths = 1 << 12
+
+// cut takes n elements off a slab, which is renewed when it is used up, for
+// about more elements.
+func cut[T any](slab *[]T, n, more int) []T {
+	if len(*slab) < n {
+		*slab = make([]T, max(n, 64, min(more, 4096)))
+	}
+	piece := (*slab)[:n:n]
+	*slab = (*slab)[n:]
+	return piece
 }
 
 // locate divides memory at the bounds of every access.
@@ -434,11 +465,19 @@ func (x *explorer) candidate() error {
 		if s.hits > 0 {
 			return failed
 		}
-		return nil
+		return x.patience()
 	}
 	s.leaf = x.allowed
 	s.read(0)
-	return nil
+	return x.patience()
+}
+
+// patience returns an error once the search has gone on for too long.
+func (x *explorer) patience() error {
+	if x.search.choices < MaxChoices {
+		return nil
+	}
+	return &Error{File: x.test.File, Outside: true, Msg: fmt.Sprintf("more than %d choices of what reads read from and of the order of writes (MaxChoices); drop accesses to a variable that many write", MaxChoices)}
 }
 
 // allowed records an execution that the model allows.

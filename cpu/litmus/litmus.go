@@ -219,7 +219,10 @@ type Options struct {
 	Bound      int    // how often a thread may jump back to the same place; 0 means DefaultBound
 	NoSpurious bool   // store-exclusives do not fail without a reason
 	Also       []Term // shown besides those of the locations clause and the condition
-	halves     bool   // divide memory into pieces of two bytes, as if accesses of that size occurred
+
+	// For tests, which try each way on what the other can do too.
+	halves   bool // divide memory into pieces of two bytes, as if accesses of that size occurred
+	coherent bool // drop paths that no execution can contain, however few there are
 }
 
 // DefaultBound is how often a thread may jump back to the same place: herd7's

@@ -3,6 +3,7 @@ package litmus
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // machine runs one thread of a test alone. What a load returns is a choice
@@ -17,6 +18,9 @@ type machine struct {
 	thread int
 	opt    *Options
 	memory *domain
+	// coherent drops paths early that internal visibility forbids. That saves
+	// the most where it is needed most, but hides why they are forbidden.
+	coherent bool
 
 	choices []choice // of this run, in order
 	next    int      // the choice to be taken next
@@ -27,6 +31,7 @@ type machine struct {
 	branched bool    // pc was set by the instruction
 	ctrl     sources // reads that a branch of this path depends on
 
+	touched uint64 // variables that some run has read, as bits
 	effects []effect
 	fences  []fence
 	jumps   []int // by target: how often it was jumped back to
@@ -311,21 +316,83 @@ func (m *machine) read(in *Instr, addr operand, size int, annot Annot) operand {
 	if !m.effect(in) {
 		return operand{}
 	}
-	values := m.memory.values(int(addr.v.Var-1), int(addr.v.N), size)
-	k := m.choose(len(values))
+	m.touched |= 1 << (addr.v.Var - 1)
+	possible := m.memory.values(int(addr.v.Var-1), int(addr.v.N), size)
+	n := len(possible.values)
+	own := -1 // the last own write, if memory does not know its value yet
+	if m.coherent {
+		if own = m.lastWrite(addr.v, size); own >= 0 && slices.Contains(possible.values, m.effects[own].v) {
+			own = -1
+		}
+		if own >= 0 {
+			n++
+		}
+	}
+	k := m.choose(n)
 	if m.dead {
+		return operand{}
+	}
+	var v Value
+	if k == len(possible.values) {
+		v = m.effects[own].v
+	} else if v = possible.values[k]; m.coherent && !m.mayRead(addr.v, size, v, possible.by[k]) {
+		m.dead = true
 		return operand{}
 	}
 	self := uint64(1) << len(m.effects)
 	m.effects = append(m.effects, effect{
 		in: in, step: int32(m.step), kind: Read, annot: annot,
-		vari: int16(addr.v.Var - 1), off: int32(addr.v.N), size: uint8(size), v: values[k],
+		vari: int16(addr.v.Var - 1), off: int32(addr.v.N), size: uint8(size), v: v,
 		addr: addr.from, flow: addr.from, ctrl: m.ctrl,
 	})
 	from := addr.from.or(m.forwarded(&m.effects[len(m.effects)-1]))
 	from = from.or(sources{data: self, pick: self})
 	from.calc = self
-	return operand{v: values[k], from: from}
+	return operand{v: v, from: from}
+}
+
+// lastWrite returns the last own write of exactly these bytes, -1 for none.
+func (m *machine) lastWrite(at Value, size int) int {
+	for i := len(m.effects) - 1; i >= 0; i-- {
+		if e := &m.effects[i]; e.kind == Write && e.vari == int16(at.Var-1) && e.off == int32(at.N) && int(e.size) == size {
+			return i
+		}
+	}
+	return -1
+}
+
+// mayRead reports whether a value can be read without going back. Somebody must
+// have written it: another thread, or the last own write, or the initial state
+// if there is no own write. And what is written only once and has been seen is
+// not seen again after something else.
+func (m *machine) mayRead(at Value, size int, v Value, by writers) bool {
+	same := func(e *effect) bool {
+		return e.vari == int16(at.Var-1) && e.off == int32(at.N) && int(e.size) == size && e.annot&Fetch == 0
+	}
+	for i := range m.effects { // memory may not know yet what this path writes
+		if e := &m.effects[i]; same(e) && e.kind == Write && e.v == v {
+			by |= 1 << m.thread
+		}
+	}
+	left, wrote, mine := false, false, false
+	for i := len(m.effects) - 1; i >= 0; i-- {
+		e := &m.effects[i]
+		if !same(e) {
+			continue
+		}
+		if e.v != v {
+			left = true
+		} else if left && by.once() {
+			return false
+		}
+		if e.kind == Write && !wrote {
+			wrote, mine = true, e.v == v
+		}
+	}
+	if wrote && mine || !wrote && by&initially != 0 {
+		return true
+	}
+	return by&^(initially|twice|1<<m.thread) != 0
 }
 
 // forwarded is what flows into a read from the last own writes of its bytes:

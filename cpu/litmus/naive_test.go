@@ -718,7 +718,7 @@ func TestAgainstNaive(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, p.text())
 		}
-		r, err := Explore(test, Options{})
+		r, err := Explore(test, Options{coherent: i%2 == 1, halves: i%4 >= 2})
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, p.text())
 		}

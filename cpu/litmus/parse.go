@@ -12,7 +12,7 @@ const (
 	MaxFile         = 1 << 20 // bytes of text; the longest published tests have a few KiB
 	MaxThreads      = 8       // columns
 	MaxInstructions = 256     // in one thread
-	MaxVariables    = 64      // shared
+	MaxVariables    = 64      // shared: what fits the bits of machine.touched
 	MaxElements     = 256     // of an array
 	MaxDepth        = 200     // of parentheses in a condition
 )

@@ -22,11 +22,12 @@ type search struct {
 
 	airy bool // a store-exclusive stores something computed from a read
 
-	saved []set // stack of after, later and sooner
-	depth int
-	leaf  func()
-	hits  int
-	stop  bool
+	saved   []set // stack of after, later and sooner
+	depth   int
+	leaf    func()
+	hits    int
+	stop    bool
+	choices int // taken since the exploration began
 }
 
 // snode is a node in a candidate.
@@ -140,6 +141,9 @@ func (s *search) save() {
 	copy(v[n:2*n], s.later[:n])
 	copy(v[2*n:], s.sooner[:n])
 	s.depth++
+	if s.choices++; s.choices >= MaxChoices {
+		s.stop = true
+	}
 }
 
 func (s *search) restore() {
