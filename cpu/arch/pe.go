@@ -49,10 +49,13 @@ func (p *PE) Load(s *State, s2 *mmu.Stage2) {
 }
 
 // Refresh derives anew what depends on registers, after they were changed other
-// than by Write.
+// than by Write. What is translated as before keeps its epoch.
 func (p *PE) Refresh() {
-	p.epoch++
+	contexts, guest := p.contexts, p.guest
 	p.decode()
+	if p.contexts != contexts || p.guest != guest {
+		p.epoch++
+	}
 	p.setEL(p.EL, p.SPSel)
 }
 

@@ -332,9 +332,15 @@ func TestEpoch(t *testing.T) {
 		"exception to EL1": {func(b *bare) { b.Take(b.SVC(0)) }, false},
 		"exception to EL2": {func(b *bare) { b.Take(b.HVC(0)) }, true},
 		"return to EL0":    {func(b *bare) { b.state.Reg[SPSR_EL1] = 0; b.ExceptionReturn() }, false},
-		"another state":    {func(b *bare) { s := b.state; b.Load(&s, nil) }, true},
+		"an equal state":   {func(b *bare) { s := b.state; b.Load(&s, nil) }, false},
+		"another state":    {func(b *bare) { s := b.state; s.Reg[TTBR0_EL1] ^= 1 << 50; b.Load(&s, nil) }, true},
+		"another stage 2":  {func(b *bare) { b.Load(&b.state, &mmu.Stage2{}) }, true},
+		"VTTBR":            {func(b *bare) { b.state.Reg[VTTBR_EL2] = 1 << 20; b.Refresh() }, true},
 	} {
 		b := newGuest(1)
+		if name == "VTTBR" {
+			b.stage2()
+		}
 		b.verdict(0, mmu.AccessRead, mmu.ModePriv)
 		before := b.Epoch()
 		c.do(b)
