@@ -1,7 +1,7 @@
 # How long `make fuzz` runs each fuzz target.
 FUZZTIME ?= 20s
 
-.PHONY: test test-long run bench lint fuzz
+.PHONY: test test-long run bench pgo lint fuzz
 
 test:
 	go vet ./...
@@ -14,8 +14,16 @@ test-long:
 run:
 	go build -o ringmap . && ./ringmap run scenarios/linux-4vcpu.yaml
 
+# As a release is built: guided by the profile that `make pgo` records.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -pgo=$(CURDIR)/default.pgo -run '^$$' -bench . -benchmem ./...
+
+# Records default.pgo, which go build finds by its name.
+pgo:
+	mkdir -p bin
+	go test -trimpath -pgo=off -o bin/writes.test -cpuprofile bin/writes.prof -run '^$$' -bench PatternWrites -benchtime 10000000x ./bench
+	go test -trimpath -pgo=off -o bin/ring.test -cpuprofile bin/ring.prof -run '^$$' -bench 'Ring$$' ./kvmcore
+	go tool pprof -proto bin/writes.prof bin/ring.prof > default.pgo
 
 lint:
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w is due: $$unformatted"; exit 1; fi
