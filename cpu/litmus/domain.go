@@ -12,6 +12,7 @@ type domain struct {
 	vars  []varDomain
 	fresh bool // a write was added since the last look
 	full  bool // more values than MaxValues
+	torn  bool // part of an address is read
 }
 
 // varDomain is what may be written to one variable.
@@ -164,6 +165,7 @@ func (d *domain) assemble(over []write, off, size int, open uint64, got Value, o
 		v, ok := got, true
 		if w.v.Var != 0 { // an address cannot be taken apart
 			ok = w.off == off && w.size == size && open == 1<<size-1
+			d.torn = d.torn || !ok
 			v = w.v
 		} else if got.Var == 0 {
 			for i := range size {

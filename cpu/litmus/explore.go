@@ -122,6 +122,9 @@ func newExplorer(t *Test, o Options) (*explorer, error) {
 	if err := x.walk(); err != nil {
 		return nil, err
 	}
+	if x.memory.torn {
+		return nil, &Error{File: t.File, Outside: true, Msg: "a part of an address is read: addresses are modelled as a whole"}
+	}
 	if err := x.locate(); err != nil {
 		return nil, err
 	}
@@ -310,12 +313,26 @@ func (x *explorer) locate() error {
 		size := t.size(l.vari)
 		whole := truncate(t.Vars[l.vari].Init[l.off/size], size)
 		if whole.Var != 0 && l.size != size {
-			return &Error{File: t.File, Outside: true, Msg: fmt.Sprintf("%s holds an address but is accessed in parts", t.Vars[l.vari].Name)}
+			return x.inParts(l.vari)
 		}
 		l.init = x.intern(piece(whole, l.off%size, l.size))
 		x.initial.add(i, l.init)
 	}
+	for _, paths := range x.paths {
+		for i := range paths {
+			for k := range paths[i].effects {
+				e := &paths[i].effects[k]
+				if e.v.Var != 0 && x.locs[x.locAt[e.vari][e.off]].size != int(e.size) {
+					return x.inParts(int(e.vari))
+				}
+			}
+		}
+	}
 	return nil
+}
+
+func (x *explorer) inParts(v int) error {
+	return &Error{File: x.test.File, Outside: true, Msg: fmt.Sprintf("%s holds an address but is accessed in parts: addresses are modelled as a whole", x.test.Vars[v].Name)}
 }
 
 // halve divides every second byte from the next.

@@ -291,13 +291,13 @@ func (p *parser) initPlace(typ Type, typed bool) (initPlace, error) {
 	if name == "" {
 		return initPlace{}, p.fail(line, "expected a variable or a register such as 0:X1, found %s", p.found())
 	}
+	if c := p.peek(); c == ':' || c == '(' {
+		return initPlace{}, p.outside(line, "%s%c…: page tables, tags, pointer authentication and faults are outside user mode", name, c)
+	}
 	if bracket {
 		if err := p.expect("]", "after ["+name); err != nil {
 			return initPlace{}, err
 		}
-	}
-	if c := p.peek(); c == ':' || c == '(' {
-		return initPlace{}, p.outside(line, "%s%c…: page tables, tags, pointer authentication and faults are outside user mode", name, c)
 	}
 	known := p.test.variable(name) >= 0
 	v, err := p.declare(name)
