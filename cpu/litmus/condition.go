@@ -269,6 +269,12 @@ func (p *parser) term() (Term, error) {
 	if err != nil {
 		return Term{}, err
 	}
+	if name := p.symbol(); name != "" {
+		if t, known := p.symbols[name]; known {
+			return t, nil
+		}
+		return Term{}, p.fail(line, "no thread uses the symbolic register %%%s", name)
+	}
 	if ok {
 		r, err := p.register()
 		if err != nil {

@@ -260,9 +260,6 @@ var kinds = map[string]string{
 }
 
 func outsideRegister(bad *Error, text string) *Error {
-	if strings.Contains(text, "%") {
-		return &Error{Outside: true, Msg: "symbolic registers (%name) are not supported; write X0 to X30"}
-	}
 	if u := strings.ToUpper(text); len(u) > 1 && strings.ContainsRune("BHSDQVZP{", rune(u[0])) && (isDigit(u[1]) || u[0] == '{') {
 		return &Error{Outside: true, Msg: text + ": vector registers are outside this model"}
 	}

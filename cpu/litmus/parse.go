@@ -47,6 +47,8 @@ type parser struct {
 	test     *Test
 	initLine int
 	untyped  []untyped
+	symbolic []symbolic      // in the initial state
+	symbols  map[string]Term // what they stand for, once the code is known
 }
 
 // untyped is a register whose declared type is unknown.
@@ -262,9 +264,21 @@ type initPlace struct {
 
 func (p *parser) initPlace(typ Type, typed bool) (initPlace, error) {
 	line := p.line
-	if thread, ok, err := p.threadPrefix(); err != nil {
+	thread, ok, err := p.threadPrefix()
+	if err != nil {
 		return initPlace{}, err
-	} else if ok {
+	}
+	if name := p.symbol(); name != "" {
+		for _, s := range p.symbolic {
+			if s.name == name {
+				return initPlace{}, p.fail(line, "%%%s has two initial values", name)
+			}
+		}
+		p.symbolic = append(p.symbolic, symbolic{name, line, len(p.test.Init)})
+		p.test.Init = append(p.test.Init, Binding{Thread: -1, Type: typ})
+		return initPlace{reg: len(p.test.Init) - 1, vari: -1, typed: typed}, nil
+	}
+	if ok {
 		reg, err := p.register()
 		if err != nil {
 			return initPlace{}, err
@@ -285,9 +299,6 @@ func (p *parser) initPlace(typ Type, typed bool) (initPlace, error) {
 	}
 	bracket := p.eat("[")
 	name := p.name()
-	if p.peek() == '%' {
-		return initPlace{}, p.outside(line, "symbolic registers (%%name) are not supported; write X0 to X30")
-	}
 	if name == "" {
 		return initPlace{}, p.fail(line, "expected a variable or a register such as 0:X1, found %s", p.found())
 	}
@@ -476,9 +487,6 @@ func (p *parser) threadPrefix() (thread int, ok bool, err error) {
 // register takes a general-purpose register in an initial state or condition.
 func (p *parser) register() (Reg, error) {
 	line := p.line
-	if p.peek() == '%' {
-		return 0, p.outside(line, "symbolic registers (%%name) are not supported; write X0 to X30")
-	}
 	word := p.name()
 	r, _, ok := parseReg(word)
 	if !ok {
@@ -567,6 +575,12 @@ func (p *parser) program() error {
 	for i := range labels {
 		labels[i] = map[string]int{}
 	}
+	type row struct {
+		cells []string
+		line  int
+	}
+	var rows []row
+	columns := make([]string, len(header))
 	for !p.atTail() {
 		cells, line, err := p.row()
 		if err != nil {
@@ -575,8 +589,21 @@ func (p *parser) program() error {
 		if len(cells) > len(header) {
 			return p.fail(line, "%d columns; the first row has %d", len(cells), len(header))
 		}
-		for i, cell := range cells {
-			if err := p.cell(i, cell, line, labels[i], &carried[i]); err != nil {
+		rows = append(rows, row{cells, line})
+	}
+	if strings.Contains(p.text, "%") {
+		for _, r := range rows {
+			for i, cell := range r.cells {
+				columns[i] += cell + ";"
+			}
+		}
+		if err := p.allocate(columns); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows {
+		for i, cell := range r.cells {
+			if err := p.cell(i, p.concrete(cell), r.line, labels[i], &carried[i]); err != nil {
 				return err
 			}
 		}

@@ -82,6 +82,22 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestSymbolicRegisters: named registers stand for free ones.
+func TestSymbolicRegisters(t *testing.T) {
+	test, err := Parse("t", []byte("AArch64 T\n{uint64_t x=7; %p=x; 0:X1=5; uint64_t %v;}\nP0;\nLDR X%v,[%p];\nLDR w%v,[X%p];\nMOV X0,X4;\nlocations [%v; 0:X2]\nexists %p=x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Explore(test, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// X0 and X4 are used, X1 and X2 appear outside the code: p is X3, v is X5.
+	if want := "0:X2=0; 0:X3=x; 0:X5=7;"; len(r.States) != 1 || r.StateText(r.States[0]) != want || r.Observation != Always {
+		t.Errorf("%s, want %s", r.Format(), want)
+	}
+}
+
 func TestConditions(t *testing.T) {
 	for tail, want := range map[string]string{
 		"":                                 "forall (true)",
@@ -154,7 +170,10 @@ func TestBadInput(t *testing.T) {
 		"label value":         {in("0:X0=P0:L;", "L: NOP;", ""), "bad:2: P0…: labels, instructions, tags and signed pointers as values are outside user mode"},
 		"instruction value":   {in(`0:X0=instr:"NOP";`, "NOP;", ""), "bad:2: instr…: labels, instructions, tags and signed pointers as values are outside user mode"},
 		"signed pointer":      {in("0:X0=pacda(x,0);", "NOP;", ""), "bad:2: pacda…: labels, instructions, tags and signed pointers as values are outside user mode"},
-		"symbolic register":   {in("%r=x;", "NOP;", ""), "bad:2: symbolic registers (%name) are not supported; write X0 to X30"},
+		"symbolic register":   {in("%r=x;", "NOP;", ""), "bad:2: no thread uses the symbolic register %r"},
+		"symbolic twice":      {"AArch64 T\n{}\nP0|P1;\nNEG X%r,X1|NEG X%r,X1;\n", "bad:5: the symbolic register %r is used by several threads; give each its own name"},
+		"symbolic condition":  {in("x;", "MOV X0,X%r;", "exists %q=1"), "bad:5: no thread uses the symbolic register %q"},
+		"symbolic value":      {in("%r=1; %r=2;", "MOV X0,X%r;", ""), "bad:2: %r has two initial values"},
 		"variant":             {"AArch64 T\nVariant=vmsa\n{}\nP0;\nNOP;\n", "bad:2: Variant=vmsa is outside user mode with plain memory"},
 		"fault handler":       {"AArch64 T\n{}\nP0|P0.F;\nNOP|NOP;\n", "bad:3: P0.F: fault handlers are outside user mode"},
 		"unknown instruction": {in("", "LDDR X0,[X1];", ""), `bad:4: unknown instruction "LDDR"; did you mean LDAR?`},
