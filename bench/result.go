@@ -37,6 +37,7 @@ type Result struct {
 	Writes        uint64   `json:"-"` // guest stores
 	Audited       bool     `json:"-"`
 	Failed        bool     `json:"-"` // pages were lost and the scenario says that this fails
+	Console       []byte   `json:"-"` // what the guest wrote to its UART
 	Snapshot      []byte   `json:"-"` // file contents, when one was asked for
 	SnapshotCycle uint64   `json:"-"`
 	Story         []string `json:"-"` // of the watched page
