@@ -21,7 +21,12 @@ func TestProgramGoesOnFromSnapshot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			whole, s := testMachine(t, c.text)
-			want := runAll(t, whole, s)
+			want := newResult(s, whole.plan, "")
+			if err := whole.simulate(want, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			end := whole.hash() // the audit's last look changes it
+			whole.record(want, s)
 			if want.Finished != "system off" || want.Audit.LostPages != 0 || len(want.Console) == 0 || len(differing(whole)) != 0 {
 				t.Fatalf("ended with %q, %d pages lost, console %q", want.Finished, want.Audit.LostPages, want.Console)
 			}
@@ -32,7 +37,7 @@ func TestProgramGoesOnFromSnapshot(t *testing.T) {
 				if err := first.simulate(r, Options{Snapshot: scenario.Time{Cycles: at}}); err != nil {
 					t.Fatal(err)
 				}
-				if first.hash() != whole.hash() {
+				if first.hash() != end {
 					t.Fatalf("taking a snapshot at cycle %d changed the run", at)
 				}
 				second, s := testMachine(t, c.text)
@@ -40,7 +45,8 @@ func TestProgramGoesOnFromSnapshot(t *testing.T) {
 				if err := second.simulate(got, Options{Resume: r.Snapshot, ResumeName: fmt.Sprint(at)}); err != nil {
 					t.Fatal(err)
 				}
-				if second.record(got, s); second.hash() != whole.hash() || string(got.Console) != string(want.Console) {
+				same := second.hash() == end
+				if second.record(got, s); !same || string(got.Console) != string(want.Console) {
 					t.Fatalf("continued from cycle %d: another end; console %q", at, got.Console)
 				}
 			}
