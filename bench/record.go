@@ -36,7 +36,7 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	if end := m.vm.Program.End; end != kvmcore.EndNot {
 		r.Finished = end.String()
 	}
-	r.Console = m.vmm.UART.Text
+	r.Console, r.Instructions = m.vmm.UART.Text, m.vm.Program.Retired
 	for _, v := range m.vm.VCPUs {
 		r.Writes += v.Stats.Stores
 	}

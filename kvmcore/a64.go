@@ -70,7 +70,7 @@ func (vm *VM) LoadA64(entry, hz uint64) {
 }
 
 // HCR_EL2 of a guest: HCR_GUEST_FLAGS, as far as these cores have the bits.
-const hcrGuest = 1<<0 | 1<<3 | 1<<4 | 1<<5 | 1<<13 | 1<<19 // VM, FMO, IMO, AMO, TWI, TSC
+const hcrGuest = arch.HCRVM | arch.HCRFMO | arch.HCRIMO | arch.HCRAMO | arch.HCRTWI | arch.HCRTSC
 
 // cnthctlGuest lets the guest have the physical counter and timer: EL1PCTEN, EL1PCEN.
 const cnthctlGuest = 3
@@ -154,14 +154,8 @@ func (v *VCPU) execute(limit sim.Cycle) RunState {
 // not see each other's events before the quantum is over anyway.
 const eventWait sim.Cycle = 10_000
 
-// Fields of ESR_EL2 that the kernel looks at. DDI 0487 D19.2.40.
+// Bits of ESR_EL2 that the kernel looks at. DDI 0487 D19.2.40.
 const (
-	esrEC    = 26
-	esrISV   = 1 << 24
-	esrSAS   = 22
-	esrSSE   = 1 << 21
-	esrSRT   = 16
-	esrSF    = 1 << 15
 	esrCM    = 1 << 8
 	esrS1PTW = 1 << 7
 	esrWnR   = 1 << 6
@@ -171,7 +165,7 @@ const (
 // trap is handle_exit: an exception that EL2 takes.
 func (v *VCPU) trap(x *arch.Exception) RunState {
 	g, f := v.A64, &v.Thread.stack[0]
-	switch arch.EC(x.ESR >> esrEC) {
+	switch arch.ECOf(x.ESR) {
 	case arch.ECInstruction, arch.ECData:
 		v.abort(x)
 		return RunFault
@@ -202,14 +196,13 @@ func (v *VCPU) abort(x *arch.Exception) {
 	a := GuestAccess{Size: 16} // without a valid syndrome: nothing to emulate
 	access, value := mmu.AccessRead, uint64(0)
 	switch {
-	case arch.EC(esr>>esrEC) == arch.ECInstruction:
+	case arch.ECOf(esr) == arch.ECInstruction:
 		access = mmu.AccessFetch
 	case esr&esrWnR != 0 && esr&esrS1PTW == 0:
 		access = mmu.AccessWrite
 	}
-	if esr&esrISV != 0 {
-		a.Size = 1 << (esr >> esrSAS & 3)
-		value = v.A64.State.X[esr>>esrSRT&31] // of 31 it is 0
+	if m, ok := arch.MovedBy(esr); ok {
+		a.Size, value = m.Size, v.A64.State.X[m.Rt] // of 31 it is 0
 	}
 	fault := mmu.Fault{IPA: mmu.IPA(x.IPA), Kind: mmu.FaultTranslation, Level: int8(esr & 3)}
 	if esr&0x3c == 0x0c {
@@ -249,15 +242,8 @@ func (v *VCPU) emulated(write bool, value uint64) {
 		return
 	}
 	s := &v.A64.State
-	esr := s.Reg[arch.ESR_EL2]
-	if rt := esr >> esrSRT & 31; !write && rt != 31 {
-		if left := 64 - 8<<(esr>>esrSAS&3); esr&esrSSE != 0 {
-			value = uint64(int64(value) << left >> left)
-		}
-		if esr&esrSF == 0 {
-			value = uint64(uint32(value))
-		}
-		s.X[rt] = value
+	if m, _ := arch.MovedBy(s.Reg[arch.ESR_EL2]); !write && m.Rt != 31 {
+		s.X[m.Rt] = m.Loaded(value)
 	}
 	v.skip()
 }

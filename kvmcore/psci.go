@@ -39,7 +39,7 @@ const (
 // where KVM_RUN goes on.
 func (t *Thread) hypercall(v *VCPU) uint8 {
 	s := &v.A64.State
-	if arch.EC(s.Reg[arch.ESR_EL2]>>esrEC) == arch.ECSMC { // no firmware answers
+	if arch.ECOf(s.Reg[arch.ESR_EL2]) == arch.ECSMC { // no firmware answers
 		s.X[0] = ^uint64(0)
 		return runCheck
 	}
