@@ -33,6 +33,10 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	if m.plan.Until != 0 {
 		r.Finished = "time over"
 	}
+	if end := m.vm.Program.End; end != kvmcore.EndNot {
+		r.Finished = end.String()
+	}
+	r.Console, r.Instructions = m.vmm.UART.Text, m.vm.Program.Retired
 	for _, v := range m.vm.VCPUs {
 		r.Writes += v.Stats.Stores
 	}
@@ -151,7 +155,10 @@ func figures(p *kvmcore.Profile) Figures {
 
 // work is how many accesses all guests make, 0 if nobody knows.
 func (m *machine) work() uint64 {
-	if m.trace != nil {
+	switch {
+	case m.plan.Program:
+		return 0
+	case m.trace != nil:
 		return m.trace.Accesses()
 	}
 	for _, set := range m.plan.Pattern.Effective() {

@@ -34,9 +34,11 @@ type Result struct {
 
 	// Not part of the record.
 	Cycles        uint64   `json:"-"` // simulated in all
-	Writes        uint64   `json:"-"` // guest stores
+	Writes        uint64   `json:"-"` // guest stores; of a program nobody counts them
+	Instructions  uint64   `json:"-"` // of a program
 	Audited       bool     `json:"-"`
 	Failed        bool     `json:"-"` // pages were lost and the scenario says that this fails
+	Console       []byte   `json:"-"` // what the guest wrote to its UART
 	Snapshot      []byte   `json:"-"` // file contents, when one was asked for
 	SnapshotCycle uint64   `json:"-"`
 	Story         []string `json:"-"` // of the watched page

@@ -14,11 +14,12 @@ import (
 
 // Options of a run.
 type Options struct {
-	Baseline bool           // also run with tracking off, for guest.slowdown
-	Hashes   bool           // hash all state every million cycles
-	Snapshot scenario.Time  // when to save all state; zero = never
-	Resume   []byte         // a snapshot file to continue from
-	Progress func(Progress) // called a few times a second of work; nil = never
+	Baseline bool              // also run with tracking off, for guest.slowdown
+	Hashes   bool              // hash all state every million cycles
+	Snapshot scenario.Time     // when to save all state; zero = never
+	Resume   []byte            // a snapshot file to continue from
+	Console  func(text []byte) // called with what the guest has written since; nil = never
+	Progress func(Progress)    // called a few times a second of work; nil = never
 
 	ResumeName string // of the snapshot file, for messages
 	Watch      uint64 // guest frame whose story to record
@@ -70,6 +71,17 @@ func Run(s *scenario.Scenario, o Options) (*Result, error) {
 
 // plan opens the trace for what the plan takes from it.
 func plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
+	if s.HasProgram() {
+		p, err := s.Plan(nil)
+		if err != nil {
+			return nil, "", err
+		}
+		image, err := openProgram(s, p)
+		if err != nil {
+			return nil, "", err
+		}
+		return p, fmt.Sprintf("%016x", image.Hash), nil
+	}
 	if !s.HasTrace() {
 		p, err := s.Plan(nil)
 		return p, "", err
@@ -109,6 +121,7 @@ func (m *machine) simulate(r *Result, o Options) error {
 	if o.HasWatch {
 		m.watch(o.Watch)
 	}
+	shown := 0
 	for !m.vmm.Done() {
 		if _, more := m.engine.Next(); !more {
 			return fmt.Errorf("the simulation stands still at cycle %d: every thread waits (a defect of ringmap)", m.engine.Now())
@@ -124,6 +137,10 @@ func (m *machine) simulate(r *Result, o Options) error {
 			if err := m.snapshot(r, now); err != nil {
 				return err
 			}
+		}
+		if o.Console != nil && shown < len(m.vmm.UART.Text) {
+			o.Console(m.vmm.UART.Text[shown:])
+			shown = len(m.vmm.UART.Text)
 		}
 		if o.Progress != nil {
 			o.Progress(m.progress())

@@ -251,6 +251,8 @@ func (t *Thread) ioAbort() {
 	t.tell(StoryMMIO, t.Host.Page.GFN(p.ipa), 0, 0)
 	t.ret()
 	switch {
+	case v.A64 != nil && v.A64.noMemory(v, p):
+		return
 	case p.access == mmu.AccessFetch || p.ipa>>t.vm.Stage2.IPABits != 0:
 		v.Stats.Injected++ // an exception for the guest, which its stream knows nothing of
 		v.Cursor.skip()
@@ -265,7 +267,7 @@ func (t *Thread) ioAbort() {
 		if got, ok := t.vm.vgic.mmio(v, p.ipa, p.size, write, value); ok {
 			v.Stats.MMIOKernel++
 			t.Block.Delay(t.Host.Profile.MMIOKernel)
-			v.Cursor.complete(write, got)
+			v.emulated(write, got)
 			return
 		}
 	}

@@ -12,6 +12,7 @@ const (
 	ExitUnknown       = 0
 	ExitMMIO          = 6
 	ExitIntr          = 10
+	ExitSystemEvent   = 24
 	ExitDirtyRingFull = 31
 )
 
@@ -149,6 +150,9 @@ func (t *Thread) stepRun(f *frame) {
 	case runHypercall:
 		b.Delay(prof.Exit + prof.Hypercall)
 		f.pc = runCheck
+		if v.A64 != nil {
+			f.pc = t.hypercall(v)
+		}
 	case runKicked:
 		b.Delay(prof.Exit)
 		f.pc = runCheck
@@ -171,7 +175,7 @@ func (t *Thread) enterRun(v *VCPU) uint8 {
 	}
 	if v.Run.ExitReason == ExitMMIO && v.Cursor.mmio { // kvm_handle_mmio_return
 		v.Cursor.mmio = false
-		v.Cursor.complete(v.Run.MMIO.Write, v.Run.MMIO.Data&sizeMask(v.Run.MMIO.Len))
+		v.emulated(v.Run.MMIO.Write, v.Run.MMIO.Data&sizeMask(v.Run.MMIO.Len))
 	}
 	t.VCPU = v // vcpu_load
 	if v.PVTime.IPA != PVTimeOff {
@@ -266,6 +270,9 @@ func (c *GuestCursor) skip() {
 // runGuest executes guest accesses: the hot loop. An access that faults is
 // retried after the kernel path, without its cycles being counted again.
 func (v *VCPU) runGuest(limit sim.Cycle) RunState {
+	if v.A64 != nil {
+		return v.runA64(limit)
+	}
 	cur, core, s2 := &v.Cursor, v.Thread.Core, &v.VM.Stage2
 	by := mmu.Writer(v.Index)
 	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle]}

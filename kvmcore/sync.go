@@ -88,6 +88,7 @@ func (vm *VM) sync(c *sim.Codec) {
 	vm.SlotsLock.Sync(c)
 	vm.MMULock.Sync(c)
 	c.Bool(&vm.tableWriteInProgress)
+	vm.Program.sync(c)
 	if !same(c, "vCPUs", len(vm.VCPUs)) || !same(c, "devices", len(vm.Devices)) {
 		return
 	}
@@ -105,6 +106,9 @@ func (v *VCPU) sync(c *sim.Codec) {
 	c.U32(&v.Requests)
 	v.PVTime.Sync(c)
 	v.Cursor.Sync(c)
+	if v.A64 != nil {
+		v.A64.sync(c)
+	}
 	c.Bool(&v.ran)
 	v.Stats.Sync(c)
 }

@@ -59,6 +59,8 @@ type VM struct {
 	SlotsLock Lock // mutex kvm->slots_lock
 	MMULock   Lock // kvm->mmu_lock: exclusive before 6.2, reader-writer since
 
+	Program Program // of vCPUs that execute machine code: see A64
+
 	tableWriteInProgress bool // vgic dist->table_write_in_progress
 	vgic                 *VGIC
 }
@@ -97,6 +99,7 @@ type VCPU struct {
 	Ring   Ring
 	Thread *Thread // the host thread that runs it
 	Guest  Stream  // the guest's accesses
+	A64    *A64    // machine code that it executes instead, or nil
 	Run    KVMRun  // struct kvm_run as userspace sees it
 
 	Requests uint32 // KVM_REQ_* bits

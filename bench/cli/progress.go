@@ -53,6 +53,9 @@ func (p *progress) finish() {
 // rate is the speed of a finished simulation.
 func rate(r *bench.Result, spent time.Duration) string {
 	s := max(spent.Seconds(), 1e-6)
+	if r.Instructions != 0 {
+		return fmt.Sprintf("%s, %s", humanize.SIWithDigits(float64(r.Cycles)/s, 1, "cycles/s"), humanize.SIWithDigits(float64(r.Instructions)/s, 1, "instructions/s"))
+	}
 	return fmt.Sprintf("%s, %s", humanize.SIWithDigits(float64(r.Cycles)/s, 1, "cycles/s"), humanize.SIWithDigits(float64(r.Writes)/s, 1, "guest writes/s"))
 }
 

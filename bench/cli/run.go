@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ func newRunFlags(cmd *cobra.Command) *runFlags {
 	f := &runFlags{short: []*shortFlag{
 		{name: "trace", key: "workload.trace", usage: "replay this `FILE`: .pwt, lackey text or ChampSim, also compressed"},
 		{name: "pattern", key: "workload.pattern", usage: "run this `NAME`; see ringmap list patterns"},
+		{name: "elf", key: "workload.elf", usage: "execute this `FILE`, an ELF program for AArch64"},
+		{name: "raw", key: "workload.raw", usage: "execute this `FILE`, a flat binary"},
+		{name: "max-instructions", key: "run.max_instructions", usage: "end a program after `N` instructions"},
 		{name: "mode", key: "tracking.mode", usage: "track with `MODE`: ring+bitmap, ring, bitmap or off"},
 		{name: "ring", key: "tracking.ring", usage: "`ENTRIES` of each vCPU's dirty ring"},
 		{name: "vcpus", key: "vm.vcpus", usage: "`N` vCPUs"},
@@ -55,10 +59,10 @@ func (f *runFlags) scenario(cmd *cobra.Command, args []string) (*scenario.Scenar
 		if s, err = scenario.Load(args[0]); err != nil {
 			return nil, err
 		}
-	case !cmd.Flags().Changed("trace") && !cmd.Flags().Changed("pattern"):
-		return nil, fmt.Errorf("nothing to run: give a scenario file, --trace FILE or --pattern NAME; see `%s --help`", cmd.CommandPath())
+	case !slices.ContainsFunc(workloadFlags, cmd.Flags().Changed):
+		return nil, fmt.Errorf("nothing to run: give a scenario file, --elf FILE, --raw FILE, --trace FILE or --pattern NAME; see `%s --help`", cmd.CommandPath())
 	default:
-		s.Name = scenario.Text(strings.TrimSuffix(filepath.Base(f.value("trace")+f.value("pattern")), ".zst"))
+		s.Name = scenario.Text(strings.TrimSuffix(filepath.Base(f.value("elf")+f.value("raw")+f.value("trace")+f.value("pattern")), ".zst"))
 	}
 	for _, short := range f.short {
 		if cmd.Flags().Changed(short.name) {
@@ -67,11 +71,15 @@ func (f *runFlags) scenario(cmd *cobra.Command, args []string) (*scenario.Scenar
 			}
 		}
 	}
-	if f.value("trace") != "" && !cmd.Flags().Changed("pattern") {
-		s.Workload.Pattern = ""
-	}
-	if f.value("pattern") != "" && !cmd.Flags().Changed("trace") {
-		s.Workload.Trace = ""
+	if slices.ContainsFunc(workloadFlags, func(name string) bool { return f.value(name) != "" }) {
+		w := &s.Workload // one flag takes the place of what the file says
+		for name, clear := range map[string]func(){
+			"elf": func() { w.ELF = "" }, "raw": func() { w.Raw = "" }, "trace": func() { w.Trace = "" }, "pattern": func() { w.Pattern = "" },
+		} {
+			if !cmd.Flags().Changed(name) {
+				clear()
+			}
+		}
 	}
 	for _, a := range f.set {
 		if err := s.Set("--set "+a, a); err != nil {
@@ -80,6 +88,9 @@ func (f *runFlags) scenario(cmd *cobra.Command, args []string) (*scenario.Scenar
 	}
 	return s, nil
 }
+
+// workloadFlags say what the guest does.
+var workloadFlags = []string{"elf", "raw", "trace", "pattern"}
 
 func (f *runFlags) value(name string) string {
 	for _, s := range f.short {
@@ -94,7 +105,7 @@ func runCommand(t *terminal) *cobra.Command {
 	var (
 		asJSON, noBaseline  bool
 		out, snapAt, resume string
-		snapTo              string
+		snapTo, console     string
 		hashes              bool
 	)
 	cmd := &cobra.Command{
@@ -104,6 +115,7 @@ func runCommand(t *terminal) *cobra.Command {
   ringmap run scenarios/linux-4vcpu.yaml --set tracking.mode=ring --out results
   ringmap run --pattern zipf --ring 1024 --vcpus 8 --memory 4GiB --set workload.theta=0.9
   ringmap run --trace program.champsim.xz --mode bitmap --json
+  ringmap run --elf workloads/guests/programs/locks.elf --vcpus 8 --console out.txt
   ringmap run long.yaml --snapshot-at 50ms --snapshot long.snap
   ringmap run long.yaml --resume long.snap`,
 	}
@@ -114,6 +126,7 @@ func runCommand(t *terminal) *cobra.Command {
 	cmd.Flags().BoolVar(&hashes, "state-hashes", false, "record a hash of all state every million cycles")
 	cmd.Flags().StringVar(&snapAt, "snapshot-at", "", "save the whole state at `TIME`, then go on")
 	cmd.Flags().StringVar(&snapTo, "snapshot", "ringmap.snap", "`FILE` of --snapshot-at")
+	cmd.Flags().StringVar(&console, "console", "", "write what the guest prints into `FILE`, instead of standard error")
 	cmd.Flags().StringVar(&resume, "resume", "", "continue from this snapshot `FILE` of the same scenario")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := flags.scenario(cmd, args)
@@ -137,12 +150,22 @@ func runCommand(t *terminal) *cobra.Command {
 				return err
 			}
 		}
+		if console != "" {
+			if err := probe(console); err != nil {
+				return err
+			}
+		} else {
+			opts.Console = func(text []byte) { t.err.Write(text) }
+		}
 		folder, err := openFolder(out)
 		if err != nil {
 			return err
 		}
 		began := time.Now()
 		result, err := runWithProgress(t, s, opts)
+		if err == nil && console != "" {
+			err = writeFile(console, result.Console)
+		}
 		if err == nil {
 			err = deliver(t, result, folder, asJSON, snapTo)
 		}

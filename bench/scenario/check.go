@@ -52,6 +52,7 @@ type Plan struct {
 
 	Pattern  workloads.PatternSpec // zero if a trace is replayed
 	Trace    struct{ CPI workloads.CPI }
+	Program  bool              // the guest executes machine code instead
 	ITS      workloads.ITSSpec // Devices 0 = no ITS
 	PVTime   mmu.IPA           // stolen-time records, 64 bytes a vCPU; 0 = none
 	Reserved uint64            // bytes at the end of the first slot that hold these records and the ITS's tables

@@ -81,7 +81,7 @@ func flatten(v reflect.Value, path string, p *Plan) (list []KV) {
 // params lists the parameters of the pattern or trace in effect.
 func (p *Plan) params(path string, list *[]KV) {
 	switch {
-	case p.Pattern.Pattern == "" && p.Trace.CPI == 0: // not planned yet
+	case p.Pattern.Pattern == "" && p.Trace.CPI == 0: // not planned yet, or a program
 		return
 	case p.Pattern.Pattern == "":
 		*list = append(*list, KV{join(path, "cpi"), p.Trace.CPI.String(), false})
@@ -161,7 +161,8 @@ func (f Freq) cyclesIn(picos uint64) sim.Cycle { return Time{Picos: picos}.In(f)
 func Hash(effective []KV, trace string) string {
 	h := sha256.New()
 	for _, kv := range effective {
-		if kv.Key == "workload.trace" { // its contents count, not where it lies
+		switch kv.Key {
+		case "workload.trace", "workload.elf", "workload.raw": // its contents count, not where it lies
 			continue
 		}
 		fmt.Fprintf(h, "%s=%q\n", kv.Key, kv.Value)

@@ -46,9 +46,11 @@ var Keys = []Key{
 	{"tracking.eager_split", "split blocks in chunks of this size when logging starts; 0B = lazily, by faults"},
 	{"tracking.stolen_time", "on: every vCPU has a stolen-time record that each KVM_RUN rewrites"},
 
-	{"workload", "what the guest does: a pattern or a trace. A pattern's parameters stand beside it;\n`ringmap list patterns` shows them with unit, range and default"},
+	{"workload", "what the guest does: a pattern, a trace or a program. A pattern's parameters stand beside it;\n`ringmap list patterns` shows them with unit, range and default"},
 	{"workload.pattern", "the pattern of accesses"},
 	{"workload.trace", "instead of a pattern: a recorded trace (.pwt, lackey text or ChampSim; gzip, zstd and xz are\nunpacked), relative to this file"},
+	{"workload.elf", "instead of a pattern: a program to execute, an ELF file for AArch64 that is linked for its place\nin guest memory"},
+	{"workload.raw", "instead of a pattern: a flat binary, put 512 KiB into the first memslot and executed there"},
 	{"workload.memory", "how much of the first memslot a pattern works in; auto = all of it"},
 
 	{"its", "an interrupt translation service whose saves write guest memory with no vCPU running"},
@@ -65,6 +67,7 @@ var Keys = []Key{
 
 	{"run", "when the run ends"},
 	{"run.until", "done (the workload is finished), or a time such as 100ms"},
+	{"run.max_instructions", "a program ends after so many instructions of all vCPUs together; 0 = no limit"},
 
 	{"audit", "the independent check of what was lost"},
 	{"audit.list", "how many lost pages the record names one by one"},

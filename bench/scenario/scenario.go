@@ -79,10 +79,12 @@ type Tracking struct {
 	StolenTime    Switch `key:"stolen_time"`
 }
 
-// Workload is what the guest does: a trace, or else a pattern.
+// Workload is what the guest does: a program, a trace, or else a pattern.
 type Workload struct {
 	Pattern Name            `key:"pattern"`
 	Trace   Text            `key:"trace"`
+	ELF     Text            `key:"elf"`
+	Raw     Text            `key:"raw"`
 	Memory  OptSize         `key:"memory"`
 	Params  map[string]Name `key:"*"` // parameters of the pattern or trace, by name
 }
@@ -105,7 +107,8 @@ type VMM struct {
 
 // Run is when the run ends.
 type Run struct {
-	Until Until `key:"until"`
+	Until           Until `key:"until"`
+	MaxInstructions Count `key:"max_instructions"`
 }
 
 // Audit is the independent check.

@@ -18,10 +18,44 @@ const defaultAccesses = "200000"
 // HasTrace tells whether the scenario replays a trace.
 func (s *Scenario) HasTrace() bool { return s.Workload.Trace != "" }
 
+// HasProgram tells whether the guest executes machine code.
+func (s *Scenario) HasProgram() bool { return s.Workload.ELF != "" || s.Workload.Raw != "" }
+
+// planProgram checks that nothing but a program is asked for.
+func (s *Scenario) planProgram() error {
+	w := &s.Workload
+	key := "workload.elf"
+	if w.ELF == "" {
+		key = "workload.raw"
+	}
+	switch {
+	case w.ELF != "" && w.Raw != "":
+		return s.Problem("workload.raw", "keep one of them", "a guest runs one program: workload.elf or workload.raw")
+	case s.HasTrace():
+		return s.Problem("workload.trace", "keep one of them", "a guest runs a trace or a program, not both")
+	case s.sameOrigin("workload.pattern", key):
+		return s.Problem("workload.pattern", "keep one of them", "a guest runs a pattern or a program, not both")
+	case !w.Memory.Auto:
+		return s.Problem("workload.memory", "remove it", "a program says itself which pages it touches")
+	}
+	for _, name := range sortedKeys(w.Params) {
+		return s.Problem("workload."+name, "remove it", "a program has no parameters")
+	}
+	w.Pattern = ""
+	return nil
+}
+
 // planWorkload checks the pattern or the trace's parameters and turns their
 // units into those of package workloads.
 func (s *Scenario) planWorkload(p *Plan, _ *Trace) error {
 	w := &s.Workload
+	if s.HasProgram() {
+		p.Program = true
+		return s.planProgram()
+	}
+	if s.Run.MaxInstructions != 0 {
+		return s.Problem("run.max_instructions", "remove it", "only a program (workload.elf, workload.raw) has a limit on its instructions")
+	}
 	if s.HasTrace() {
 		if s.sameOrigin("workload.pattern", "workload.trace") {
 			return s.Problem("workload.pattern", "keep one of them", "a guest runs a pattern or a trace, not both")
@@ -132,7 +166,7 @@ func (s *Scenario) paramProblem(err error) error {
 }
 
 func (s *Scenario) unknownParam(info workloads.Info, name string) error {
-	known := []string{"pattern", "trace", "memory"}
+	known := []string{"pattern", "trace", "elf", "raw", "memory"}
 	for _, p := range append(slices.Clone(info.Params), workloads.CommonParams()...) {
 		known = append(known, p.Name)
 	}

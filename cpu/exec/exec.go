@@ -230,7 +230,7 @@ func (e *Exec) Sync(c *sim.Codec) {
 		if r.Armed {
 			e.mem.Reserve(&e.reservation, e.mem.Frame(r.At.PFN()), r.At)
 		}
-		e.reservation.Lost = r.Lost
+		e.reservation.At, e.reservation.Lost = r.At, r.Lost // what is open says where it was: a hash sees it
 		e.epoch, e.codeWrites = e.PE.Epoch(), e.mem.CodeWrites()
 		e.forget()
 	}

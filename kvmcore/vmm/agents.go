@@ -129,9 +129,11 @@ func (c *vcpuThread) exited() outcome {
 	case run.ExitReason == kvmcore.ExitDirtyRingFull:
 		c.Exits[exitRingFull]++
 		return c.full()
-	case run.ExitReason == kvmcore.ExitMMIO: // no device model: reads give zero
+	case run.ExitReason == kvmcore.ExitMMIO: // where no device is, reads give zero
 		c.Exits[exitMMIO]++
-		run.MMIO.Data = 0
+		if c.vcpu.A64 == nil || !c.v.UART.access(&run.MMIO) {
+			run.MMIO.Data = 0
+		}
 	default:
 		c.Exits[exitOther]++
 	}

@@ -35,6 +35,7 @@ func (v *VMM) Sync(c *sim.Codec) {
 	sim.Uint(c, &v.ended)
 	c.Bool(&v.done)
 	v.Stats.sync(c)
+	v.UART.sync(c)
 	sim.Slice(c, &v.Findings, func(c *sim.Codec, f *Finding) {
 		sim.Uint(c, &f.At)
 		sim.Uint(c, &f.Kind)

@@ -147,6 +147,8 @@ type VMM struct {
 	threads []*thread       // by Thread.ID, nil = somebody else's
 	foreign []foreignThread // by Thread.ID: see Adopt
 
+	UART UART // console of a guest that executes machine code
+
 	slots     []slot  // userspace's own table, ascending slot id
 	slotOf    []int16 // slot id -> index in slots + 1, 0 = unknown
 	big       bigLock
