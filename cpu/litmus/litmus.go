@@ -152,7 +152,6 @@ const (
 	Exclusive                   // of a load- or store-exclusive
 	Atomic                      // of an instruction that reads and writes at once (amo)
 	NoReturn                    // a read whose value reaches no register: ST<op>, or zero as destination
-	Initial                     // a write of the initial state
 	Fetch                       // an implicit read of an instruction
 	DMBFull                     // barriers by what they order
 	DMBLoad
@@ -198,9 +197,8 @@ type Verdict uint8
 
 // Verdicts, as they are printed.
 const (
-	No    Verdict = iota // the condition fails
-	Ok                   // it holds
-	Undef                // it depends on executions that were cut at the loop bound
+	No Verdict = iota // the condition fails
+	Ok                // it holds
 )
 
 // Observation says how many of the executions satisfy a test's proposition.

@@ -66,7 +66,7 @@ func (q Quantifier) kind() string { return [...]string{"Allowed", "Forbidden", "
 
 func (q Quantifier) String() string { return [...]string{"exists", "~exists", "forall"}[q] }
 
-func (v Verdict) String() string { return [...]string{"No", "Ok", "Undef"}[v] }
+func (v Verdict) String() string { return [...]string{"No", "Ok"}[v] }
 
 func (o Observation) String() string { return [...]string{"Never", "Sometimes", "Always"}[o] }
 
