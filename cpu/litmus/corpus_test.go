@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -194,6 +195,40 @@ func checkRecorded(t *testing.T, w *recorded) {
 	}
 	if !contains(tso, sc) || !contains(arm, tso) {
 		t.Errorf("%s: a stronger model allows more", w.File)
+	}
+}
+
+// TestCounts: the numbers of executions that satisfy the condition, and that do
+// not, are those that herd7 prints for its own instruction tests, in
+// testdata/counts.txt.
+func TestCounts(t *testing.T) {
+	texts := map[string]string{}
+	for _, w := range folder(t, "upstream") {
+		texts[w.File] = w.Text
+	}
+	table, err := os.ReadFile("testdata/counts.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		var file string
+		var positive, negative int
+		if _, err := fmt.Sscan(line, &file, &positive, &negative); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		test, err := Parse(file, []byte(texts[file]))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		r, err := Explore(test, Options{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if r.Positive != positive || r.Negative != negative {
+			t.Errorf("%s: %d and %d executions, want %d and %d", file, r.Positive, r.Negative, positive, negative)
+		}
 	}
 }
 

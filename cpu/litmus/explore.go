@@ -267,7 +267,7 @@ const manyPaths = 1 << 12
 // about more elements.
 func cut[T any](slab *[]T, n, more int) []T {
 	if len(*slab) < n {
-		*slab = make([]T, max(n, 64, min(more, 4096)))
+		*slab = make([]T, max(n, 8, min(more, 4096)))
 	}
 	piece := (*slab)[:n:n]
 	*slab = (*slab)[n:]
