@@ -49,6 +49,11 @@ func exploreCommand(t *terminal) *cobra.Command {
 		Long: `Find every final state that a memory model allows for litmus tests, in the
 output format of herd7. Folders stand for the .litmus files below them.
 
+Models: arm is Armv8-A (aarch64.cat of herdtools7); tso lets only a write be
+overtaken by a later read, unless DMB SY, DSB SY or an atomic instruction is
+between; sc interleaves the threads. Executions that jump back to the same
+place more often than --bound are left out, which the output then says.
+
 With --check, compare the states with those that an oracle has recorded, one
 JSON object a line; a test that cannot be explored is refused, with the reason.
 Exit status 1 if any differs.`,

@@ -341,3 +341,34 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReadExpectations(f *testing.F) {
+	f.Add([]byte(`{"name":"MP","file":"main/MP.litmus","states":[{"0:X0":"1"}],"full_locations":["0:X0"],"full_states":[{"0:X0":"1"}]}`))
+	f.Add([]byte("{}\n[]\n"))
+	test, err := Parse("MP.litmus", []byte("AArch64 MP\n{0:X0=1;}\nP0;\nNOP;\nexists 0:X0=1"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := ReadExpectations("fuzz", strings.NewReader(string(text)))
+		if err != nil {
+			if msg := err.Error(); !strings.HasPrefix(msg, "fuzz:") || strings.Contains(msg, "\n") {
+				t.Errorf("error %q", msg)
+			}
+			return
+		}
+		w := e.Of("main/MP.litmus", "MP")
+		if w == nil {
+			return
+		}
+		also, err := w.Also(test)
+		if err != nil {
+			return
+		}
+		r, err := Explore(test, Options{Also: also})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Differences(r)
+	})
+}
