@@ -475,8 +475,9 @@ func TestCombinedRecency(t *testing.T) {
 		w.translate(0, 0, 0, page(1), AccessRead, ModePriv) // used since
 		w.translate(0, 0, 0, page(5), AccessRead, ModePriv)
 		for i, want := range []bool{false, true, false, true, true, true} {
-			if e := w.t[0].PeekVA(c, page(VA(i))); (e != nil) != want {
-				t.Errorf("set %d: page %d of the set: cached %v", set, i, e != nil)
+			peeked := w.t[0].PeekVA(c, page(VA(i)))
+			if found, _ := w.t[0].LookupVA(c, page(VA(i))); (peeked != nil) != want || found != peeked {
+				t.Errorf("set %d: page %d of the set: %v, peeked at %v", set, i, found, peeked)
 			}
 		}
 	}

@@ -340,4 +340,59 @@ func TestInterrupts(t *testing.T) {
 	if b.Wakes() {
 		t.Error("nothing ends WFI")
 	}
+	b = newBare(2)
+	b.state.Reg[HCR_EL2] |= HCRFMO
+	b.Lines = Lines{IRQ: true, VFIQ: true}
+	if v, _ := b.Read(ISR_EL1); v != 1<<7 {
+		t.Errorf("ISR_EL1 at EL2 is %#x", v)
+	}
+	b.Lines = Lines{VFIQ: true}
+	if b.Wakes() {
+		t.Error("a virtual interrupt wakes EL2")
+	}
+}
+
+// TestFirmware: SMC is the firmware's where there is one, above EL0.
+func TestFirmware(t *testing.T) {
+	b := newBare(1)
+	if _, firmware := b.SMC(0); firmware {
+		t.Error("firmware that is not there answers")
+	}
+	b.Firmware = true
+	if _, firmware := b.SMC(0); !firmware {
+		t.Error("the firmware does not answer")
+	}
+	b.setEL(0, 0)
+	if _, firmware := b.SMC(0); firmware {
+		t.Error("the firmware answers EL0")
+	}
+}
+
+// TestChecks: which accesses must be aligned, by EL.
+func TestChecks(t *testing.T) {
+	for _, c := range []struct {
+		el         uint8
+		reg        Reg
+		bits, hcr  uint64
+		sp, access bool
+	}{
+		{1, SCTLR_EL1, 0, 0, false, false},
+		{1, SCTLR_EL1, 1 << 1, 0, false, true},
+		{1, SCTLR_EL1, 1 << 3, 0, true, false},
+		{1, SCTLR_EL1, 1 << 4, 0, false, false},
+		{0, SCTLR_EL1, 1 << 4, 0, true, false},
+		{0, SCTLR_EL1, 1 << 3, 0, false, false},
+		{0, SCTLR_EL1, 1 << 1, 0, false, true},
+		{2, SCTLR_EL2, 1<<3 | 1<<1, 0, true, true},
+		{2, SCTLR_EL1, 1<<3 | 1<<1, 0, false, false},
+		{0, SCTLR_EL2, 1<<4 | 1<<1, HCRE2H | HCRTGE, true, true},
+	} {
+		b := newBare(2)
+		b.state.Reg[SCTLR_EL1], b.state.Reg[SCTLR_EL2], b.state.Reg[HCR_EL2] = 0, 0, c.hcr
+		b.state.Reg[c.reg] = c.bits
+		b.setEL(c.el, 0)
+		if b.ChecksSP() != c.sp || b.ChecksAlignment() != c.access {
+			t.Errorf("%+v: SP %v, accesses %v", c, b.ChecksSP(), b.ChecksAlignment())
+		}
+	}
 }

@@ -244,6 +244,5 @@ func (p *PE) External(va uint64, fetch bool) Exception {
 // Inject makes a state take an exception at EL1 as a modelled kernel injects it:
 // without regard to routing by EL2.
 func (p *PE) Inject(e Exception) {
-	e.EL = 1
 	p.enter(&e, 1)
 }

@@ -98,6 +98,7 @@ func TestAddressTranslation(t *testing.T) {
 		{"both stages, nothing at stage 2", 2, false, true, 0, "AT S12E1R", 0x2123, 0xa0f},
 		{"both stages, stage 1 forbids", 2, false, true, 0, "AT S12E0R", 0x123, 0x81f},
 		{"EL2", 2, false, false, 0, "AT S1E2R", 0x123, 0xff00_0000_2000_0980},
+		{"VHE host of itself", 2, false, false, HCRE2H | HCRTGE, "AT S1E1R", 0x123, 0xff00_0000_2000_0980},
 		{"EL2 of EL1", 2, false, false, 0, "AT S1E1W", 0x2123, 0x81f},
 	} {
 		b := newGuest(2)
@@ -105,6 +106,10 @@ func TestAddressTranslation(t *testing.T) {
 			b.stage2()
 		}
 		b.state.PAN = c.pan
+		if c.hcr != 0 { // EL2's tables alone are on then
+			b.state.Reg[TCR_EL2], b.state.Reg[SCTLR_EL1] = b.state.Reg[TCR_EL1], 0
+			b.Write(HCR_EL2, c.hcr)
+		}
 		b.setEL(c.el, 1)
 		_, e, failed := b.sys(t, c.op, c.va)
 		if failed {
@@ -179,6 +184,20 @@ func TestSysActions(t *testing.T) {
 		}
 		if a != c.want || trap != c.trap || failed != (c.trap != 0) {
 			t.Errorf("%s at EL%d, SCTLR %#x, HCR %#x: action %d, trap %#x, want %d, %#x", c.op, c.el, c.sctlr, c.hcr, a, trap, c.want, c.trap)
+		}
+	}
+	for i := range sysOps { // by EL alone
+		op := &sysOps[i]
+		for el := range uint8(3) {
+			b := newBare(2)
+			b.state.Reg[SCTLR_EL1] = all
+			b.setEL(el, 0)
+			if _, _, failed := b.Sys(op.Enc, 0, 0); failed != (el < op.EL) {
+				t.Errorf("%s at EL%d: failed %v", op.Name, el, failed)
+			}
+		}
+		if least := bit(op.Enc>>11&7 == 0, 1) | bit(op.Enc>>11&7 == 4, 2); uint64(op.EL) != least { // op1 says, D1.1
+			t.Errorf("%s is for EL%d, want %d", op.Name, op.EL, least)
 		}
 	}
 	b := newBare(1)
@@ -423,10 +442,16 @@ func TestSnapshot(t *testing.T) {
 // TestStateRefusesDamage: a damaged state gives an error or another state, never
 // a panic, now or later.
 func TestStateRefusesDamage(t *testing.T) {
-	a := newGuest(1)
+	a := newGuest(2)
 	e := sim.NewEncoder()
 	a.state.Sync(e)
 	good := e.Finish()
+	var same State
+	d := sim.NewDecoder(good)
+	same.Sync(d)
+	if d.Finish(); d.Err() != nil || same != a.state {
+		t.Fatalf("undamaged: %v", d.Err())
+	}
 	for i := range good {
 		for _, flip := range []byte{1, 0x80, 0xff} {
 			bad := append([]byte(nil), good...)

@@ -249,6 +249,16 @@ func TestRightsAndTraps(t *testing.T) {
 		{0, PMCCNTR_EL0, write, map[Reg]uint64{PMUSERENR_EL0: 4}, TrapEL1},
 		{0, PMSWINC_EL0, write, map[Reg]uint64{PMUSERENR_EL0: 2}, NoTrap},
 		{0, PMUSERENR_EL0, read, nil, NoTrap},
+		{0, PMUSERENR_EL0, write, nil, Undefined},
+		{0, PMSELR_EL0, write, map[Reg]uint64{PMUSERENR_EL0: 8}, NoTrap},
+		{0, PMXEVCNTR_EL0, read, map[Reg]uint64{PMUSERENR_EL0: 8}, NoTrap},
+		{0, PMXEVCNTR_EL0, write, map[Reg]uint64{PMUSERENR_EL0: 8}, TrapEL1},
+		{0, RegAt(EncOf(3, 3, 14, 8, 1)), read, map[Reg]uint64{PMUSERENR_EL0: 8}, NoTrap},
+		{0, PMCEID0_EL0, read, map[Reg]uint64{PMUSERENR_EL0: 14}, TrapEL1},
+		{0, PMCEID0_EL0, read, map[Reg]uint64{PMUSERENR_EL0: 1}, NoTrap},
+		{0, MDCCSR_EL0, read, nil, NoTrap},
+		{0, MDCCSR_EL0, read, map[Reg]uint64{MDSCR_EL1: 1 << 12}, TrapEL1},
+		{1, MDCCSR_EL0, read, map[Reg]uint64{MDSCR_EL1: 1 << 12}, NoTrap},
 
 		{0, CNTVCT_EL0, read, nil, TrapEL1},
 		{0, CNTVCT_EL0, read, map[Reg]uint64{CNTKCTL_EL1: 2}, NoTrap},
@@ -307,6 +317,58 @@ func TestRightsAndTraps(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("EL%d, %s, write %v, with %#v: %v, want %v", c.el, c.reg, c.dir, c.set, got, c.want)
+		}
+	}
+}
+
+// TestRights: with everything permitted, an access is UNDEFINED if and only if
+// the table gives no right to it.
+func TestRights(t *testing.T) {
+	for el := range uint8(3) {
+		for r := NoReg + 1; r < NumRegs; r++ {
+			b := newBare(2)
+			b.GIC = &fakeGIC{}
+			for reg, v := range map[Reg]uint64{CPACR_EL1: 3 << 20, CNTKCTL_EL1: 0x3ff, PMUSERENR_EL0: 15, CPTR_EL2: 0, SCTLR_EL1: all} {
+				b.state.Reg[reg] = v
+			}
+			b.setEL(el, min(el, 1))
+			row := r.Row()
+			expect := func(right Rights) Trap {
+				if row.EL[el]&right == 0 || row.Guard == ByVHE || right == w && r == ICC_SRE_EL1 {
+					return Undefined
+				}
+				return NoTrap
+			}
+			if _, trap := b.Read(r); trap != expect(1) {
+				t.Errorf("EL%d reads %s: %v", el, r, trap)
+			}
+			if trap := b.Write(r, 0); trap != expect(w) {
+				t.Errorf("EL%d writes %s: %v", el, r, trap)
+			}
+		}
+	}
+}
+
+// TestZeroes: encodings that share a row.
+func TestZeroes(t *testing.T) {
+	for _, name := range []string{"id_pfr0_el1", "id_isar6_el1", "mvfr2_el1", "id_aa64zfr0_el1", "id_aa64isar2_el1", "s3_0_c0_c7_7"} {
+		if r := RegAt(encoding(t, name)); r != ID_RES0 {
+			t.Errorf("%s is %s", name, r)
+		}
+	}
+	for _, name := range []string{"erxfr_el1", "erxmisc1_el1", "erxstatus_el1"} {
+		if r := RegAt(encoding(t, name)); r != ERX_RES0 {
+			t.Errorf("%s is %s", name, r)
+		}
+	}
+	for _, name := range []string{"pmevcntr0_el0", "pmevcntr30_el0", "pmevtyper5_el0"} {
+		if r := RegAt(encoding(t, name)); r != PMEV_RES0 {
+			t.Errorf("%s is %s", name, r)
+		}
+	}
+	for _, name := range []string{"s3_0_c0_c8_0", "s3_0_c5_c3_2", "s3_0_c5_c6_0", "s3_3_c14_c7_7", "lorid_el1", "sctlr_el3", "s3_0_c0_c0_1"} {
+		if r := RegAt(encoding(t, name)); r != NoReg {
+			t.Errorf("%s is %s", name, r)
 		}
 	}
 }

@@ -202,6 +202,12 @@ func TestTranslateAgainstPseudocode(t *testing.T) {
 				va := chooseVA(&r)
 				for range 1 + r.N(4) { // again, for hits, in other modes
 					a := mmu.Access(r.N(3))
+					switch r.N(6) { // what differs only above what tables resolve
+					case 0:
+						va ^= (r.N(255) + 1) << 56
+					case 1:
+						va ^= 1 << (47 + r.N(9))
+					}
 					b.state.UAO = r.N(2) == 0
 					got, want := b.compare(va, a, r.N(3) == 0)
 					if got != want {
