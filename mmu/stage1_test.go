@@ -197,6 +197,7 @@ func TestTrail(t *testing.T) {
 	data := func(page IPA) IPA { return IPA(w.getIPA(0, l3+page*8) & 0xffff_f000) }
 	check(0, root, middle, second(l1), inGuest(l1), second(l2), inGuest(l2), second(l3), inGuest(l3), second(data(0)))
 	check(0x1000, inGuest(l3)+8, second(data(1))) // all tables are cached
+	check(2<<20, inGuest(l2)+8)                   // nothing there, which level 2 says
 	w.t[0].InvalidateVA(Space{VMID: 1, ASID: 1}, 0)
 	check(0, second(l1), inGuest(l1), second(l2), inGuest(l2), second(l3), inGuest(l3), second(data(0))) // stage 2's are
 }

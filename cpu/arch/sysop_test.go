@@ -21,6 +21,7 @@ func newGuest(el uint8) *bare {
 	put(0x2000, 0x2000_0000|1<<11|1<<10|3<<8|3) // page 0: EL1 RW
 	put(0x2008, 0x2000_1000|1<<11|1<<10|1<<6|3) // page 1: EL0 too
 	put(0x2010, 0x2000_2000|1<<11|1<<10|3<<6|3) // page 2: read-only, for all
+	put(0x2028, 0x2000_5000|1<<11|1<<10|3<<8|3) // page 5: as page 0
 	put(0x2018, 0x2000_3000|1<<11|3<<8|3)       // page 3: no access flag
 	s.Reg[TTBR0_EL1] = 0x1000_0000 | 5<<48
 	s.Reg[TCR_EL1] = 25 | 25<<16 | 1<<23 | 2<<30 | 2<<32 | 1<<36
@@ -50,6 +51,7 @@ func (b *bare) stage2() {
 	}
 	put(0x2008, 0x2000_1000|0x77f) // page 1: read-only
 	put(0x2010, 0)                 // page 2: nothing
+	put(0x2028, 0x2000_5000|0x7c7) // page 5: Device
 	s.Reg[VTTBR_EL2] = 0x3000_0000 | 9<<48
 	s.Reg[VTCR_EL2] = 25 | 1<<6 | 2<<16 | 1<<19
 	s.Reg[HCR_EL2] |= HCRVM
@@ -94,6 +96,7 @@ func TestAddressTranslation(t *testing.T) {
 		{"both stages", 2, false, true, 0, "AT S12E1R", 0x123, 0xff00_0000_2000_0980},
 		{"both stages, written", 2, false, true, 0, "AT S12E1W", 0x123, 0xff00_0000_2000_0980},
 		{"both stages, read where read-only", 2, false, true, 0, "AT S12E1R", 0x1123, 0xff00_0000_2000_1800},
+		{"both stages, Device by stage 2", 2, false, true, 0, "AT S12E1R", 0x5123, 0x0400_0000_2000_5900},
 		{"both stages, stage 2 read-only", 2, false, true, 0, "AT S12E1W", 0x1123, 0xa1f},
 		{"both stages, nothing at stage 2", 2, false, true, 0, "AT S12E1R", 0x2123, 0xa0f},
 		{"both stages, stage 1 forbids", 2, false, true, 0, "AT S12E0R", 0x123, 0x81f},
