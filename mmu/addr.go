@@ -1,6 +1,10 @@
 // Package mmu is the memory side of the simulated machine: sparse physical
-// memory, VMSAv8-64 stage-2 tables as descriptors in that memory, the walker,
-// the TLBs, and the micro-ops with which software touches all of it.
+// memory, VMSAv8-64 tables of both stages as descriptors in that memory, the
+// walkers, the TLBs, and the micro-ops with which software touches all of it.
+//
+//	VA ───TLB hit, both stages in one──────────┐
+//	 │ miss                                    ▼
+//	 └──► stage-1 walker ──IPA──► stage 2 ──► PA
 //
 //	IPA ──TLB hit──────────────► PA ──► Memory (frames, versions, journal)
 //	 │ miss                       ▲
