@@ -31,9 +31,4 @@ lint:
 	go test -count=1 -run '^(TestRepository|TestRules)$$' .
 
 fuzz:
-	@set -e; packages=$$(go list ./...); for package in $$packages; do \
-		targets=$$(go test -list '^Fuzz' $$package); for target in $$targets; do case $$target in Fuzz*) \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package;; \
-		esac; done; \
-	done
+	FUZZTIME=$(FUZZTIME) bash .ci/fuzz
