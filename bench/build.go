@@ -13,9 +13,7 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"ringmap/bench/audit"
 	"ringmap/bench/scenario"
@@ -155,54 +153,6 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 		v.Guest = m.streams[i]
 	}
 	return nil
-}
-
-// loadProgram puts a program into guest memory, as the VMM does before the first
-// KVM_RUN.
-func (m *machine) loadProgram(s *scenario.Scenario) error {
-	image, err := openProgram(s, m.plan)
-	if err != nil {
-		return err
-	}
-	for _, seg := range image.Segments { // all in the first slot
-		hva := m.vm.Slots.All()[0].HVA + mmu.HVA(seg.Addr-m.plan.Slots[0].Base)
-		if errno := m.host.Memory.Write(hva, seg.Data, mmu.WriterImage); errno != kvmcore.OK {
-			return programProblem(s, fmt.Errorf("%d bytes at %#x: %v", len(seg.Data), seg.Addr, errno))
-		}
-	}
-	m.vm.LoadA64(image.Entry, uint64(m.plan.Clock))
-	m.vm.Program.Limit = uint64(s.Run.MaxInstructions)
-	return nil
-}
-
-// openProgram opens the scenario's program and checks that it fits.
-func openProgram(s *scenario.Scenario, p *scenario.Plan) (image *workloads.Image, err error) {
-	ram := p.Slots[0]
-	if s.Workload.ELF != "" {
-		image, err = workloads.OpenELF(s.Path("workload.elf", s.Workload.ELF))
-	} else {
-		image, err = workloads.OpenRaw(s.Path("workload.raw", s.Workload.Raw), ram.Base+workloads.RawOffset)
-	}
-	if err == nil {
-		err = image.Fit(ram.Base, ram.Size-p.Reserved)
-	}
-	if err != nil {
-		return nil, programProblem(s, err)
-	}
-	return image, nil
-}
-
-// programProblem places an error at the key that names the program.
-func programProblem(s *scenario.Scenario, err error) error {
-	key, file := "workload.elf", s.Workload.ELF
-	if file == "" {
-		key, file = "workload.raw", s.Workload.Raw
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
-	return s.Problem(key, "", "%s: %v", s.Path(key, file), err)
 }
 
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {

@@ -30,13 +30,17 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	m.stats.Now = m.engine.Now()
 	r.Cycles = uint64(m.engine.Now())
 	r.Finished = "work done"
-	if m.plan.Until != 0 {
+	switch {
+	case s.Run.MaxCycles != 0:
+		r.Finished = "cycle limit"
+	case m.plan.Until != 0:
 		r.Finished = "time over"
 	}
 	if end := m.vm.Program.End; end != kvmcore.EndNot {
 		r.Finished = end.String()
 	}
 	r.Console, r.Instructions = m.vmm.UART.Text, m.vm.Program.Retired
+	r.Exit = exitStatus(r.Console)
 	for _, v := range m.vm.VCPUs {
 		r.Writes += v.Stats.Stores
 	}

@@ -20,7 +20,8 @@ type Result struct {
 	Name     string        `json:"name"`
 	Hash     string        `json:"scenario_hash"` // of the effective scenario and the contents of its trace
 	Seed     uint64        `json:"seed"`
-	Finished string        `json:"finished"` // why the run ended
+	Finished string        `json:"finished"`                    // why the run ended
+	Exit     *int64        `json:"guest_exit_status,omitempty"` // what the guest's last line EXIT: STATUS=n says
 	Scenario []scenario.KV `json:"-"`
 	Derived  []scenario.KV `json:"-"`
 	Stats    []sim.Stat    `json:"-"`

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"ringmap/bench/scenario"
+	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/sim"
 	"ringmap/workloads"
@@ -76,11 +77,11 @@ func plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		image, err := openProgram(s, p)
+		program, err := openProgram(s, p)
 		if err != nil {
 			return nil, "", err
 		}
-		return p, fmt.Sprintf("%016x", image.Hash), nil
+		return p, program.digest, nil
 	}
 	if !s.HasTrace() {
 		p, err := s.Plan(nil)
@@ -265,7 +266,7 @@ func (m *machine) instructions() (n uint64) {
 // ratio of cycles for fixed work, of retired work for fixed time.
 func (m *machine) slowdown(b baseline) {
 	m.stats.Derived("guest.slowdown", "", "time of the same guest work over that with tracking off; 1 = tracking costs nothing", func() float64 {
-		if m.plan.Until != 0 {
+		if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
 			return ratio(b.instructions, m.instructions())
 		}
 		return ratio(uint64(m.vmm.RunTime()), uint64(b.cycles))

@@ -54,16 +54,17 @@ var endNames = [numEnds]string{
 func (e ProgramEnd) String() string { return endNames[e] }
 
 // LoadA64 makes the VM's vCPUs execute machine code: the first from entry on, at
-// EL1 with the MMU off and X0 = 0, the others when PSCI CPU_ON starts them. The
-// vCPUs exist, each on a core of its own; hz is the cores' frequency.
-func (vm *VM) LoadA64(entry, hz uint64) {
+// EL1 with the MMU off and X0 = x0 (a device tree's address), the others when PSCI
+// CPU_ON starts them. The vCPUs exist, each on a core of its own; hz is the cores'
+// frequency.
+func (vm *VM) LoadA64(entry, x0, hz uint64) {
 	m := vm.Host.Machine
 	code := exec.NewCode(m.Mem)
 	for _, v := range vm.VCPUs {
 		g := &A64{PE: arch.NewPE(m.Mem, m.Domain, &v.Thread.Core.TLB, arch.Clock{CoreHz: hz}), off: v.Index != 0}
 		g.PE.HostEL2 = true
 		v.A64 = g
-		v.resetA64(entry, 0)
+		v.resetA64(entry, x0)
 		g.Exec = exec.New(m.Mem, code, g.PE)
 		g.Exec.Writer = mmu.Writer(v.Index)
 	}
@@ -81,7 +82,7 @@ const pfr0GIC = 0xf << 24
 // resetA64 is kvm_reset_vcpu with the state that CPU_ON asks for.
 func (v *VCPU) resetA64(entry, context uint64) {
 	s := &v.A64.State
-	s.Reset(1, affinity(v.ID))
+	s.Reset(1, Affinity(v.ID))
 	s.WithoutEL2()
 	s.Reg[arch.ID_AA64PFR0_EL1] &^= pfr0GIC
 	s.Reg[arch.HCR_EL2] |= hcrGuest
@@ -90,9 +91,9 @@ func (v *VCPU) resetA64(entry, context uint64) {
 	v.A64.PE.Load(s, &v.VM.Stage2)
 }
 
-// affinity is what a vCPU has in MPIDR_EL1: 16 to a cluster, for the GIC's target
+// Affinity is what the vCPU of an id has in MPIDR_EL1: 16 to a cluster, for the GIC's target
 // lists. reset_mpidr.
-func affinity(id uint32) uint64 {
+func Affinity(id uint32) uint64 {
 	return uint64(id&0xf) | uint64(id>>4&0xff)<<8 | uint64(id>>12&0xff)<<16
 }
 

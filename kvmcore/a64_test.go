@@ -33,7 +33,7 @@ func executes(t *testing.T, m mode, source string) *rig {
 	if e := r.h.Memory.Write(r.slot().HVA, text, mmu.WriterImage); e != OK {
 		t.Fatal(e)
 	}
-	r.vm.LoadA64(uint64(testBase), 1_000_000_000)
+	r.vm.LoadA64(uint64(testBase), 0, 1_000_000_000)
 	return r
 }
 

@@ -103,7 +103,7 @@ func features(fn uint32) int64 {
 // cpuOn is kvm_psci_vcpu_on. The vCPU's thread finds it on at its next turn.
 func (vm *VM) cpuOn(target, entry, context uint64) int64 {
 	for _, v := range vm.VCPUs {
-		if affinity(v.ID) != target&mpidrAffinity || target&^mpidrAffinity != 0 {
+		if Affinity(v.ID) != target&mpidrAffinity || target&^mpidrAffinity != 0 {
 			continue
 		}
 		if !v.A64.off {
@@ -128,7 +128,7 @@ func (vm *VM) affinityInfo(target, level uint64) int64 {
 	}
 	found := false
 	for _, v := range vm.VCPUs {
-		if affinity(v.ID)&mask != target&mask || target>>32 != 0 {
+		if Affinity(v.ID)&mask != target&mask || target>>32 != 0 {
 			continue
 		}
 		found = true

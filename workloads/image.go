@@ -26,6 +26,16 @@ type Segment struct {
 // first image header asked for.
 const RawOffset = 0x80000
 
+// Linux's Image header. Documentation/arch/arm64/booting.rst.
+const (
+	imageHeader   = 64
+	imageMagic    = "ARM\x64" // at imageMagicAt
+	imageMagicAt  = 56
+	imageAlign    = 2 << 20 // what text_offset counts from is a multiple
+	imageBigEnd   = 1       // flags
+	imageMaxLoads = 1 << 32
+)
+
 // maxImage bounds the file.
 const maxImage = 1 << 30
 
@@ -38,16 +48,58 @@ func OpenELF(path string) (*Image, error) {
 	return ParseELF(data)
 }
 
-// OpenRaw reads a flat binary that is put at addr and entered there.
-func OpenRaw(path string, addr uint64) (*Image, error) {
+// OpenRaw reads a flat binary for RAM at base: see ParseRaw.
+func OpenRaw(path string, base uint64) (*Image, error) {
 	data, err := readImage(path)
 	if err != nil {
 		return nil, err
 	}
+	return ParseRaw(data, base)
+}
+
+// ParseRaw places a flat binary at RawOffset in RAM, and Linux's Image where its
+// header asks for, from the second multiple of 2 MiB in RAM on. Both are entered
+// at their first byte.
+func ParseRaw(data []byte, base uint64) (*Image, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("the file is empty")
 	}
-	return &Image{Entry: addr, Segments: []Segment{{addr, uint64(len(data)), data}}, Hash: xxhash.Sum64(data)}, nil
+	addr, size := base+RawOffset, uint64(len(data))
+	if len(data) >= imageHeader && string(data[imageMagicAt:imageMagicAt+4]) == imageMagic {
+		le := binary.LittleEndian
+		offset, loaded, flags := le.Uint64(data[8:]), le.Uint64(data[16:]), le.Uint64(data[24:])
+		switch {
+		case flags&imageBigEnd != 0:
+			return nil, fmt.Errorf("this Image is for a big-endian kernel, and the cores execute little-endian code")
+		case offset >= imageAlign || loaded >= imageMaxLoads:
+			return nil, fmt.Errorf("the Image's header is nonsense: text_offset %#x, image_size %#x", offset, loaded)
+		}
+		addr = (base+imageAlign+imageAlign-1)&^(imageAlign-1) + offset
+		size = max(size, loaded)
+	}
+	return &Image{Entry: addr, Segments: []Segment{{addr, size, data}}, Hash: xxhash.Sum64(data)}, nil
+}
+
+// OpenInitrd reads a file that lies in memory as it is.
+func OpenInitrd(path string) ([]byte, error) {
+	data, err := readImage(path)
+	if err == nil && len(data) == 0 {
+		return nil, fmt.Errorf("the file is empty")
+	}
+	return data, err
+}
+
+// Add puts data at addr, which no segment overlaps.
+func (m *Image) Add(addr uint64, data []byte) {
+	m.Segments = append(m.Segments, Segment{addr, uint64(len(data)), data})
+}
+
+// End is the first address behind all segments.
+func (m *Image) End() (end uint64) {
+	for _, s := range m.Segments {
+		end = max(end, s.Addr+s.Size)
+	}
+	return end
 }
 
 func readImage(path string) ([]byte, error) {

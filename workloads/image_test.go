@@ -99,7 +99,7 @@ func TestOpenRaw(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		m, err := OpenRaw(path, 0x4008_0000)
+		m, err := OpenRaw(path, 0x4000_0000)
 		if (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		} else if good && (m.Entry != 0x4008_0000 || m.Fit(0x4000_0000, 0x80004) != nil || m.Fit(0x4000_0000, 0x80003) == nil) {
@@ -109,6 +109,54 @@ func TestOpenRaw(t *testing.T) {
 	if _, err := OpenELF(t.TempDir()); err == nil {
 		t.Error("a folder was opened")
 	}
+}
+
+// TestLinuxImage: where the header says, with the memory that it says.
+func TestLinuxImage(t *testing.T) {
+	image := func(offset, size, flags uint64) []byte {
+		b := make([]byte, 100)
+		for at, v := range map[int]uint64{8: offset, 16: size, 24: flags} {
+			binary.LittleEndian.PutUint64(b[at:], v)
+		}
+		copy(b[56:], "ARM\x64")
+		return b
+	}
+	for _, c := range []struct {
+		data       []byte
+		base       uint64
+		entry, end uint64
+	}{
+		{image(0, 0x1_0000, 0xa), 0x4000_0000, 0x4020_0000, 0x4021_0000},
+		{image(0x8_0000, 0, 0xa), 0x4000_0000, 0x4028_0000, 0x4028_0064}, // before 3.17: no image_size
+		{image(0, 0x1000, 0xa), 0x4010_0000, 0x4040_0000, 0x4040_1000},
+		{image(0, 0x1000, 0xa)[:60], 0x4000_0000, 0x4008_0000, 0x4008_003c}, // too short for a header
+	} {
+		m, err := ParseRaw(c.data, c.base)
+		if err != nil || m.Entry != c.entry || m.End() != c.end {
+			t.Errorf("RAM at %#x: %+v, %v", c.base, m, err)
+		}
+	}
+	for _, bad := range [][]byte{image(0, 1<<32, 0), image(2<<20, 100, 0), image(0, 0x1_0000, 1)} {
+		if m, err := ParseRaw(bad, 0x4000_0000); err == nil {
+			t.Errorf("accepted: %+v", m)
+		}
+	}
+}
+
+// FuzzRaw: an error, or one segment behind the beginning of memory.
+func FuzzRaw(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0x14}, uint64(0x4000_0000))
+	f.Add(append(make([]byte, 56), "ARM\x64    "...), uint64(0x4010_0000))
+	f.Fuzz(func(t *testing.T, data []byte, base uint64) {
+		base &= 1<<47 - 1
+		m, err := ParseRaw(data, base)
+		if err != nil {
+			return
+		}
+		if s := m.Segments; len(s) != 1 || s[0].Addr < base || s[0].Size < uint64(len(data)) || m.Entry != s[0].Addr || s[0].Addr-base > 6<<20 {
+			t.Errorf("%#x: %+v", base, m)
+		}
+	})
 }
 
 // FuzzELF: an error, or segments that lie in the file, apart, with the entry in one.

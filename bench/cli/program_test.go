@@ -1,10 +1,13 @@
 package cli_test
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ringmap/cpu/isa"
 )
 
 const programs = "../../workloads/guests/programs/"
@@ -62,17 +65,27 @@ func TestBadProgram(t *testing.T) {
 	x86[18] = 62
 	scene := write("both.yaml", []byte("workload: {pattern: zipf, elf: a.elf}\n"))
 	for want, args := range map[string][]string{
-		"for x86-64":             {"--elf", write("x86", x86)},
-		"cut short":              {"--elf", write("short", elf[:200])},
-		"do not fit into memory": {"--elf", programs + "sort.elf", "--memory", "256KiB"},
-		"no ELF file":            {"--elf", programs + "sort.s"},
-		"no such file":           {"--elf", dir + "/none"},
-		"is empty":               {"--raw", write("empty", nil)},
-		"one program":            {"--elf", programs + "sort.elf", "--raw", programs + "sort.s"},
-		"trace or a program":     {"--elf", programs + "sort.elf", "--trace", linuxTrace},
-		"a pattern or a program": {scene},
-		"only a program":         {"--pattern", "zipf", "--max-instructions", "7"},
-		"no parameters":          {"--elf", programs + "sort.elf", "--set", "workload.theta=0.5"},
+		"for x86-64":                         {"--elf", write("x86", x86)},
+		"cut short":                          {"--elf", write("short", elf[:200])},
+		"do not fit into memory":             {"--elf", programs + "sort.elf", "--memory", "256KiB"},
+		"no ELF file":                        {"--elf", programs + "sort.s"},
+		"no such file":                       {"--elf", dir + "/none"},
+		"is empty":                           {"--raw", write("empty", nil)},
+		"one program":                        {"--elf", programs + "sort.elf", "--raw", programs + "sort.s"},
+		"trace or a program":                 {"--elf", programs + "sort.elf", "--trace", linuxTrace},
+		"a pattern or a program":             {scene},
+		"only a program":                     {"--pattern", "zipf", "--max-instructions", "7"},
+		"no parameters":                      {"--elf", programs + "sort.elf", "--set", "workload.theta=0.5"},
+		"is booted with it":                  {"--pattern", "zipf", "--append", "x"},
+		"limit on its cycles":                {"--pattern", "zipf", "--max-cycles", "7"},
+		"ends the run too":                   {"--elf", programs + "sort.elf", "--max-cycles", "7", "--set", "run.until=1ms"},
+		"hides the UART":                     {"--elf", programs + "sort.elf", "--set", "vm.base=0x09000000"},
+		"big-endian":                         {"--raw", write("be", imageHeader(0, 4096, 1))},
+		"nonsense":                           {"--raw", write("odd", imageHeader(2<<20, 4096, 0))},
+		"4194304 bytes at":                   {"--raw", write("big", imageHeader(0, 4<<20, 0)), "--memory", "5MiB"},
+		"initrd: " + dir + "/no":             {"--raw", write("nop", []byte{0, 0, 0, 0x14}), "--initrd", dir + "/no"},
+		"do not fit into memory, which ends": {"--raw", write("nop", []byte{0, 0, 0, 0x14}), "--initrd", write("initrd", make([]byte, 5<<20)), "--memory", "8MiB"},
+		"device tree of":                     {"--raw", write("full", make([]byte, 512<<10)), "--memory", "1MiB"},
 	} {
 		o := ringmap(t, append([]string{"run"}, args...)...)
 		if o.status != 2 || o.stdout != "" || strings.Count(o.stderr, "\n") != 1 || !strings.Contains(o.stderr, want) {
@@ -95,6 +108,14 @@ func TestProgramLimits(t *testing.T) {
 	if !strings.Contains(o.stdout, `"finished": "time over"`) {
 		t.Error("no limit on time")
 	}
+	o = good(t, "run", "--raw", spin, "--max-cycles", "123456", "--json", "--vcpus", "2")
+	if !strings.Contains(o.stdout, `"finished": "cycle limit"`) || !strings.Contains(o.stdout, `"run_cycles": 123456`) {
+		t.Error("no limit on cycles")
+	}
+	o = good(t, "run", "--elf", programs+"sort.elf", "--max-cycles", "1000000000", "--json", "--vcpus", "1", "--memory", "16MiB")
+	if !strings.Contains(o.stdout, `"finished": "system off"`) {
+		t.Error("the limit on cycles ends a program that has ended before")
+	}
 	zero := filepath.Join(t.TempDir(), "zero")
 	if err := os.WriteFile(zero, make([]byte, 4), 0o644); err != nil { // undefined, and no vectors
 		t.Fatal(err)
@@ -102,5 +123,74 @@ func TestProgramLimits(t *testing.T) {
 	o = good(t, "run", "--raw", zero, "--max-instructions", "1000", "--json")
 	if !strings.Contains(o.stdout, `"finished": "instruction limit"`) {
 		t.Error("a guest that takes exceptions for ever does not end")
+	}
+}
+
+// imageHeader is a file that begins with Linux's Image header.
+func imageHeader(textOffset, imageSize, flags uint64) []byte {
+	b := make([]byte, 64, 4096)
+	for at, v := range map[int]uint64{8: textOffset, 16: imageSize, 24: flags} {
+		binary.LittleEndian.PutUint64(b[at:], v)
+	}
+	copy(b[56:], "ARM\x64")
+	return b
+}
+
+// TestBoot: what a program finds when it starts, as it says itself.
+func TestBoot(t *testing.T) {
+	const print = `
+	mov	x19, x0
+	adr	x20, .
+	mrs	x21, CurrentEL
+	mov	x9, #0x09000000
+	movz	w1, #0x45
+	strb	w1, [x9]
+	ldr	w2, [x19]
+	str	w2, [x9]
+	lsr	w2, w2, #8
+	str	w2, [x9]
+	lsr	x2, x20, #20
+	str	w2, [x9]
+	mov	w0, #0x84000000
+	add	w0, w0, #8
+	hvc	#0`
+	words, err := isa.Assemble(print, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code []byte
+	for _, w := range words {
+		code = binary.LittleEndian.AppendUint32(code, w)
+	}
+	dir := t.TempDir()
+	flat, image := filepath.Join(dir, "flat"), filepath.Join(dir, "image")
+	head := imageHeader(0x1000, 1<<20, 0)
+	binary.LittleEndian.PutUint32(head, 0x14000010) // b to behind the header
+	for path, data := range map[string][]byte{flat: code, image: append(head, code...)} {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// E, the first two bytes of the device tree, and the place in MiB.
+	for path, want := range map[string]string{flat: "E\xd0\x0d\x00", image: "E\xd0\x0d\x02"} {
+		console := filepath.Join(dir, "console")
+		o := good(t, "run", "--raw", path, "--vcpus", "1", "--memory", "64MiB", "--console", console, "--json", "--append", "a b", "--initrd", flat)
+		text, err := os.ReadFile(console)
+		if err != nil || string(text) != want {
+			t.Errorf("%s: console %q, want %q", path, text, want)
+		}
+		if !strings.Contains(o.stdout, `"workload.append": "a b"`) || strings.Contains(o.stdout, "guest_exit_status") {
+			t.Errorf("record:\n%s", o.stdout)
+		}
+	}
+}
+
+// TestAddressBits: they hold memory and what lies behind it, and are echoed.
+func TestAddressBits(t *testing.T) {
+	for memory, bits := range map[string]string{"1GiB": "40", "255GiB": "40", "600GiB": "41", "3TiB": "42"} {
+		o := good(t, "run", "--elf", programs+"sort.elf", "--vcpus", "130", "--memory", memory, "--max-instructions", "100", "--json", "--no-baseline")
+		if !strings.Contains(o.stdout, `"ipa_bits": `+bits+",") {
+			t.Errorf("%s: not %s bits", memory, bits)
+		}
 	}
 }

@@ -16,6 +16,9 @@ func summary(r *bench.Result, st style, columns int) []string {
 	var out []string
 	say := func(lines ...string) { out = append(out, lines...) }
 	say(st.bold(r.Name)+"  "+headline(r), "")
+	if program(r) != "" {
+		say(programLine(r, st), "")
+	}
 	say(timeSection(r, st, columns)...)
 	say("", lossSentence(r, st))
 	say(lossTable(r)...)
@@ -42,6 +45,18 @@ func summary(r *bench.Result, st style, columns int) []string {
 
 func headline(r *bench.Result) string {
 	return fmt.Sprintf("kernel %s, %s, %s, %s, seed %d", r.Config("kernel"), r.Config("tracking.mode"), count(int(r.Number("vcpus")), "vCPU"), bytesOf(r.Number("memory_bytes")), r.Seed)
+}
+
+// program is the file of the machine code that the guest executes, "" if none.
+func program(r *bench.Result) string { return r.Config("workload.elf") + r.Config("workload.raw") }
+
+// programLine says how a program ended.
+func programLine(r *bench.Result, st style) string {
+	line := fmt.Sprintf("%s: %s after %s instructions", st.bold("How the guest ended"), r.Finished, humanize.Comma(int64(r.Instructions)))
+	if r.Exit != nil {
+		line += fmt.Sprintf("; it says EXIT: STATUS=%d", *r.Exit)
+	}
+	return line
 }
 
 // timeSection is the cycle stack: all vCPU threads together, then the others.
@@ -265,7 +280,9 @@ func configLine(r *bench.Result) string {
 		words = append(words, "bitmaps of "+bytesOf(n))
 	}
 	words = append(words, fmt.Sprintf("%s with %s pages, %s backing", bytesOf(r.Number("memory_bytes")), r.Config("host.page"), r.Config("vm.backing")))
-	if trace := r.Config("workload.trace"); trace != "" {
+	if file := program(r); file != "" {
+		words = append(words, "program "+file)
+	} else if trace := r.Config("workload.trace"); trace != "" {
 		words = append(words, "trace "+trace)
 	} else {
 		words = append(words, "pattern "+r.Config("workload.pattern"))

@@ -57,6 +57,7 @@ type Plan struct {
 	PVTime   mmu.IPA           // stolen-time records, 64 bytes a vCPU; 0 = none
 	Reserved uint64            // bytes at the end of the first slot that hold these records and the ITS's tables
 
+	Board    *vmm.Board // of a program, nil otherwise
 	Warnings []string
 }
 
@@ -220,7 +221,33 @@ func (s *Scenario) planSlots(p *Plan, _ *Trace) error {
 		}
 		p.Memory, p.Base = sum, p.Slots[0].Base
 	}
+	if s.HasProgram() {
+		if err := s.planBoard(p); err != nil {
+			return err
+		}
+	}
 	return s.planIPA(p)
+}
+
+// planBoard places the devices of a program's machine, where no memory may be.
+func (s *Scenario) planBoard(p *Plan) error {
+	var ram []vmm.Range
+	for _, slot := range p.Slots {
+		ram = append(ram, vmm.Range{Base: slot.Base, Size: slot.Size})
+	}
+	p.Board = vmm.NewBoard(p.VCPUs, ram, p.Reserved)
+	for i, r := range ram {
+		name := p.Board.Device(r)
+		if name == "" {
+			continue
+		}
+		key := fmt.Sprintf("vm.slots.%d.base", i)
+		if len(s.VM.Slots) == 0 {
+			key = "vm.base"
+		}
+		return s.Problem(key, fmt.Sprintf("write a base of at least %#x", uint64(vmm.RAMBase)), "memory at %#x–%#x hides %s of a program's machine", r.Base, r.End(), name)
+	}
+	return nil
 }
 
 func (s *Scenario) planSlot(p *Plan, at, sizeKey string, slot Slot) error {
@@ -265,6 +292,9 @@ func (s *Scenario) planIPA(p *Plan) error {
 	}
 	need := uint64(bits.Len64(end - 1))
 	p.IPABits = uint8(max(need, kvmcore.IPABits))
+	if p.Board != nil && need <= maxIPABits { // beyond it there is no room for what nobody uses
+		p.IPABits = uint8(min(max(uint64(p.Board.AddressBits()), uint64(p.IPABits)), maxIPABits))
+	}
 	if !s.VM.IPABits.Auto {
 		w := uint64(s.VM.IPABits.N)
 		if w < minIPABits || w > maxIPABits {
@@ -476,6 +506,9 @@ func (s *Scenario) placeReserved(p *Plan, _ *Trace) error {
 	}
 	ram := p.Slots[0]
 	p.Reserved += (ram.Base + ram.Size) % reservedAlign
+	if p.Board != nil {
+		p.Board.Reserved = p.Reserved
+	}
 	if p.Reserved+p.Page.Size() > ram.Size {
 		return s.Problem("its.devices", "use fewer devices, or more memory", "the tables of %d devices and the stolen-time records take %s, and the first memslot has %s", p.ITS.Devices, Size(p.Reserved), Size(ram.Size))
 	}
@@ -511,6 +544,18 @@ func (s *Scenario) planRun(p *Plan, _ *Trace) (err error) {
 		if p.Until == 0 {
 			return s.Problem("run.until", "write done, or a time such as 100ms", "a run of no time does nothing")
 		}
+	}
+	if n := sim.Cycle(s.Run.MaxCycles); n != 0 {
+		if !s.HasProgram() {
+			return s.Problem("run.max_cycles", "use run.until", "only a program (workload.elf, workload.raw) has a limit on its cycles")
+		}
+		if p.Until != 0 {
+			return s.Problem("run.max_cycles", "keep one of them", "run.until ends the run too")
+		}
+		if n > longestTime {
+			return s.Problem("run.max_cycles", "write at most 2^56", "%d cycles are longer than a simulation can be", n)
+		}
+		p.Until = n
 	}
 	if s.Audit.OnLoss != "report" && s.Audit.OnLoss != "fail" {
 		return s.Problem("audit.on_loss", DidYouMean(string(s.Audit.OnLoss), []string{"report", "fail"}), "%q is no answer to a loss", s.Audit.OnLoss)

@@ -162,7 +162,7 @@ func Hash(effective []KV, trace string) string {
 	h := sha256.New()
 	for _, kv := range effective {
 		switch kv.Key {
-		case "workload.trace", "workload.elf", "workload.raw": // its contents count, not where it lies
+		case "workload.trace", "workload.elf", "workload.raw", "workload.initrd": // its contents count, not where it lies
 			continue
 		}
 		fmt.Fprintf(h, "%s=%q\n", kv.Key, kv.Value)

@@ -30,7 +30,7 @@ var Keys = []Key{
 	{"vm.vcpus", "1 to 512; auto = as many as the trace has, else 4"},
 	{"vm.memory", "guest memory; auto = as much as the trace was recorded with, else 256MiB"},
 	{"vm.base", "guest physical address at which memory starts"},
-	{"vm.ipa_bits", "width of guest physical addresses, 32 to 48; auto = 40, or more if memory needs it"},
+	{"vm.ipa_bits", "width of guest physical addresses, 32 to 48; auto = the smallest of 40 to 48 that holds\nmemory and, of a program, the devices behind it"},
 	{"vm.backing", "what backs guest memory on the host: 4k, thp or hugetlb2m"},
 	{"vm.populated", "on: the host touched all memory before the guest ran; off: the first touch finds the zero page"},
 	{"vm.slots", "an explicit memslot layout instead of one slot from base; each has\nbase, size, backing and populated"},
@@ -50,7 +50,9 @@ var Keys = []Key{
 	{"workload.pattern", "the pattern of accesses"},
 	{"workload.trace", "instead of a pattern: a recorded trace (.pwt, lackey text or ChampSim; gzip, zstd and xz are\nunpacked), relative to this file"},
 	{"workload.elf", "instead of a pattern: a program to execute, an ELF file for AArch64 that is linked for its place\nin guest memory"},
-	{"workload.raw", "instead of a pattern: a flat binary, put 512 KiB into the first memslot and executed there"},
+	{"workload.raw", "instead of a pattern: a flat binary, put 512 KiB into the first memslot and executed there, or\nLinux's Image, put at a boundary of 2 MiB"},
+	{"workload.append", "the command line that a program finds in its device tree"},
+	{"workload.initrd", "a file that a program finds in memory: initrd of its device tree"},
 	{"workload.memory", "how much of the first memslot a pattern works in; auto = all of it"},
 
 	{"its", "an interrupt translation service whose saves write guest memory with no vCPU running"},
@@ -68,6 +70,7 @@ var Keys = []Key{
 	{"run", "when the run ends"},
 	{"run.until", "done (the workload is finished), or a time such as 100ms"},
 	{"run.max_instructions", "a program ends after so many instructions of all vCPUs together; 0 = no limit"},
+	{"run.max_cycles", "the run ends after so many cycles if it has not ended by then; 0 = no limit"},
 
 	{"audit", "the independent check of what was lost"},
 	{"audit.list", "how many lost pages the record names one by one"},

@@ -85,6 +85,8 @@ type Workload struct {
 	Trace   Text            `key:"trace"`
 	ELF     Text            `key:"elf"`
 	Raw     Text            `key:"raw"`
+	Append  Text            `key:"append"`
+	Initrd  Text            `key:"initrd"`
 	Memory  OptSize         `key:"memory"`
 	Params  map[string]Name `key:"*"` // parameters of the pattern or trace, by name
 }
@@ -109,6 +111,7 @@ type VMM struct {
 type Run struct {
 	Until           Until `key:"until"`
 	MaxInstructions Count `key:"max_instructions"`
+	MaxCycles       Count `key:"max_cycles"`
 }
 
 // Audit is the independent check.

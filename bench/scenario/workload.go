@@ -53,6 +53,14 @@ func (s *Scenario) planWorkload(p *Plan, _ *Trace) error {
 		p.Program = true
 		return s.planProgram()
 	}
+	for _, boot := range []struct {
+		key  string
+		text Text
+	}{{"workload.append", w.Append}, {"workload.initrd", w.Initrd}} {
+		if boot.text != "" {
+			return s.Problem(boot.key, "remove it", "only a program (workload.elf, workload.raw) is booted with it")
+		}
+	}
 	if s.Run.MaxInstructions != 0 {
 		return s.Problem("run.max_instructions", "remove it", "only a program (workload.elf, workload.raw) has a limit on its instructions")
 	}

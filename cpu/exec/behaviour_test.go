@@ -476,3 +476,34 @@ func FuzzRun(f *testing.F) {
 		}
 	})
 }
+
+// TestDevicePairs: to Device memory each register of a pair must be aligned by
+// itself, wherever the pair lies (DDI 0487 B2.8.2).
+func TestDevicePairs(t *testing.T) {
+	for _, c := range []struct {
+		src string
+		at  uint64
+		ok  bool
+	}{
+		{"stp x0, x1, [x9]", 0x20ff8, true}, // on two pages
+		{"stp x0, x1, [x9]", 0x20ff0, true},
+		{"stp w0, w1, [x9]", 0x20ffc, true},
+		{"ldp x0, x1, [x9]", 0x20ff8, true},
+		{"stp x0, x1, [x9]", 0x20ff4, false},
+		{"stp x0, x1, [x9]", 0x20ffc, false},
+		{"ldp w0, w1, [x9]", 0x20ffe, false},
+		{"str x0, [x9]", 0x20ffc, false},
+	} {
+		e := program(t, c.src+"\nsvc #0", 0x10000)
+		e.PE.Reg[arch.SCTLR_EL1] &^= 1 // the MMU is off: all memory is Device-nGnRnE
+		e.PE.Refresh()
+		e.PE.X[0], e.PE.X[1], e.PE.X[9] = 0x1111, 0x2222, c.at
+		e.Run(100)
+		if svc := arch.ECOf(e.PE.Reg[arch.ESR_EL1]) == arch.ECSVC; svc != c.ok {
+			t.Errorf("%s at %#x: ESR %#x", c.src, c.at, e.PE.Reg[arch.ESR_EL1])
+		}
+		if c.ok && c.src == "stp x0, x1, [x9]" && e.mem.Load(mmu.PA(c.at+8), 8) != 0x2222 {
+			t.Errorf("%s at %#x: not stored", c.src, c.at)
+		}
+	}
+}

@@ -158,12 +158,16 @@ func (e *Exec) loadPairBack(u *uop, at, base uint64) bool {
 
 func (e *Exec) storePair(u *uop, at uint64) bool {
 	size := uint64(u.size)
-	if at&pageMask+2*size > mmu.FrameSize {
-		if _, _, ok := e.place(at, 2*size, mmu.AccessWrite, 1); !ok {
-			return false
-		}
+	if at&pageMask+2*size > mmu.FrameSize && !(e.writable(at, size) && e.writable(at+size, size)) {
+		return false
 	}
 	return e.write(at, u.size, e.t(u)) && e.write(at+size, u.size, e.a(u))
+}
+
+// writable checks that size bytes at an address can be stored.
+func (e *Exec) writable(at, size uint64) bool {
+	_, _, ok := e.place(at, size, mmu.AccessWrite, 1)
+	return ok
 }
 
 func (e *Exec) storePairBack(u *uop, at, base uint64) bool {

@@ -2,7 +2,6 @@ package vmm
 
 import (
 	"ringmap/kvmcore"
-	"ringmap/mmu"
 	"ringmap/sim"
 )
 
@@ -11,9 +10,6 @@ import (
 type UART struct {
 	Text []byte // everything written, until it is maxConsole long
 }
-
-// UARTBase is where the PL011 lies on QEMU's virt board.
-const UARTBase mmu.IPA = 0x0900_0000
 
 const (
 	uartSize   = 0x1000

@@ -1,0 +1,52 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// kvmUnitTests are steps of kvm-unit-tests/arm/unittests.cfg with the arguments
+// that it gives.
+var kvmUnitTests = []struct{ name, file, args, vcpus string }{
+	{"dummy", "dummy", "", "1"},
+	{"selftest-setup", "selftest", "setup smp=2 mem=256", "2"},
+	{"selftest-vectors-kernel", "selftest", "vectors-kernel", "1"},
+	{"selftest-vectors-user", "selftest", "vectors-user", "1"},
+	{"selftest-smp", "selftest", "smp", "4"},
+	{"selftest-smp-64", "selftest", "smp", "64"},
+	{"cache", "cache", "", "1"},
+	{"psci", "psci", "", "4"},
+}
+
+// TestKVMUnitTests runs the folder of flat binaries that RINGMAP_KVM_UNIT_TESTS
+// names: docs/guests.md says how to build it.
+func TestKVMUnitTests(t *testing.T) {
+	dir := os.Getenv("RINGMAP_KVM_UNIT_TESTS")
+	if dir == "" {
+		t.Skip("RINGMAP_KVM_UNIT_TESTS does not name a folder of flat binaries of kvm-unit-tests")
+	}
+	for _, c := range kvmUnitTests {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(dir, c.file+".flat")
+			if _, err := os.Stat(file); err != nil {
+				t.Skip(err)
+			}
+			o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000")
+			var r struct {
+				Exit     *int64 `json:"guest_exit_status"`
+				Finished string
+				Audit    struct {
+					Lost uint64 `json:"lost_pages"`
+				}
+			}
+			if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Exit == nil || *r.Exit != 1 || r.Finished != "system off" || r.Audit.Lost != 0 {
+				t.Errorf("ended with %v, %s, %d pages lost:\n%s", r.Exit, r.Finished, r.Audit.Lost, o.stderr)
+			}
+		})
+	}
+}
