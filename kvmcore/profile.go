@@ -173,8 +173,8 @@ func ParseProfile(file string, data []byte) (*Profile, error) {
 		switch {
 		case !ok:
 			return nil, at("figures", "the figure %s is missing", field.name)
-		case fig.Cycles == nil || *fig.Cycles > maxFigure:
-			return nil, at(field.name, "%s needs cycles from 0 to %d", field.name, maxFigure)
+		case fig.Cycles == nil || *fig.Cycles > MaxFigure:
+			return nil, at(field.name, "%s needs cycles from 0 to %d", field.name, MaxFigure)
 		case fig.Source == "":
 			return nil, at(field.name, "%s does not say its source", field.name)
 		case fig.Kind != "measured" && fig.Kind != "fit" && fig.Kind != "prediction":
@@ -199,8 +199,8 @@ func ParseProfile(file string, data []byte) (*Profile, error) {
 	return p, nil
 }
 
-// maxFigure bounds a cost: a millisecond at 1 GHz is no instruction overhead.
-const maxFigure = 1_000_000
+// MaxFigure bounds a cost in cycles: a millisecond at 1 GHz is no instruction overhead.
+const MaxFigure = 1_000_000
 
 // lineOf is the line on which a key stands, 1 if it is nowhere.
 func lineOf(data []byte, key string) int {
@@ -213,6 +213,49 @@ func lineOf(data []byte, key string) int {
 }
 
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Names lists the figures by the names that they have in the file.
+func (p *Profile) Names() []string {
+	var names []string
+	for _, f := range profileFields {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Figure returns the cycles of a figure, false if no figure has that name.
+func (p *Profile) Figure(name string) (cycles uint64, ok bool) {
+	for _, f := range profileFields {
+		switch {
+		case f.name != name:
+		case f.narrow != nil:
+			return uint64(*f.narrow(p)), true
+		default:
+			return *f.wide(p), true
+		}
+	}
+	return 0, false
+}
+
+// Set changes a figure to cycles, at most MaxFigure: from then on a prediction
+// of that source. A name that there is not changes nothing.
+func (p *Profile) Set(name string, cycles uint64, source string) {
+	for _, f := range profileFields {
+		switch {
+		case f.name != name:
+			continue
+		case f.narrow != nil:
+			*f.narrow(p) = uint32(cycles)
+		default:
+			*f.wide(p) = cycles
+		}
+		for i := range p.figures {
+			if p.figures[i].Name == name {
+				p.figures[i] = Figure{name, cycles, "prediction", false, source}
+			}
+		}
+	}
+}
 
 // Figures returns every number of the profile: what is measured, fitted or
 // predicted, and from what.

@@ -200,7 +200,11 @@ func listProfiles() ([]item, error) {
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, item{Name: name, Text: fmt.Sprintf("%s, clock %s", p.Name, scenario.Freq(p.Hz))})
+		it := item{Name: name, Text: fmt.Sprintf("%s, clock %s", p.Name, scenario.Freq(p.Hz)), Note: "figures, for host.costs"}
+		for _, f := range p.Figures() {
+			it.Params = append(it.Params, item{Name: f.Name, Unit: "cycles", Default: fmt.Sprint(f.Cycles), Text: f.Kind + ": " + f.Source})
+		}
+		items = append(items, it)
 	}
 	return items, nil
 }

@@ -137,6 +137,9 @@ func (s *Scenario) planHost(p *Plan, _ *Trace) (err error) {
 	if p.Profile, err = kvmcore.LoadProfile(string(s.Host.Profile)); err != nil {
 		return s.Problem("host.profile", DidYouMean(string(s.Host.Profile), kvmcore.Profiles()), "there is no cost profile %q", s.Host.Profile)
 	}
+	if err := s.planCosts(p); err != nil {
+		return err
+	}
 	p.Clock = s.Host.Clock.N
 	if s.Host.Clock.Auto {
 		p.Clock = Freq(p.Profile.Hz)
@@ -149,6 +152,35 @@ func (s *Scenario) planHost(p *Plan, _ *Trace) (err error) {
 	}
 	if p.Quantum == 0 {
 		return s.Problem("host.quantum", "write at least 1cyc", "cores that may not run at all never finish")
+	}
+	return nil
+}
+
+// planCosts changes the figures of the profile that the scenario sets itself.
+func (s *Scenario) planCosts(p *Plan) error {
+	for _, name := range sortedKeys(s.Host.Costs) {
+		key, text := "host.costs."+name, string(s.Host.Costs[name])
+		old, ok := p.Profile.Figure(name)
+		if !ok {
+			return s.Problem(key, DidYouMean(name, p.Profile.Names()), "the profile %s has no figure %q", s.Host.Profile, name)
+		}
+		const fix = "write cycles, such as 160, or a share of the profile's figure, such as 103%"
+		digits, share := strings.CutSuffix(text, "%")
+		n, frac, scale, ok := decimal(digits)
+		if !ok || !share && frac != 0 {
+			return s.Problem(key, fix, "%q is no cost", text)
+		}
+		if share {
+			num, over := scaled(n, frac, scale, old*10)
+			if over {
+				return s.Problem(key, fix, "%q is more than 64 bits can hold", text)
+			}
+			n = (num + 500) / 1000
+		}
+		if n > kvmcore.MaxFigure {
+			return s.Problem(key, fmt.Sprintf("write at most %d", kvmcore.MaxFigure), "%d cycles are no instruction overhead", n)
+		}
+		p.Profile.Set(name, n, "host.costs of the scenario")
 	}
 	return nil
 }
@@ -315,6 +347,9 @@ func (s *Scenario) planIPA(p *Plan) error {
 	}
 	return s.Problem(key, fix, "memory ends at %#x, beyond the %d bits of guest physical address (EFAULT)", end, p.IPABits)
 }
+
+// Modes lists the tracking modes that a scenario can name, the default first.
+func Modes() []string { return slices.Clone(modes) }
 
 var modes = []string{ringWithBitmap, "ring", "bitmap", "off"}
 

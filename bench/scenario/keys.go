@@ -24,6 +24,7 @@ var Keys = []Key{
 	{"host.page", "host page size and translation granule: 4KiB, 16KiB or 64KiB"},
 	{"host.clock", "frequency of the host clock: turns 10ms into cycles; auto = that of the profile"},
 	{"host.profile", "cost profile: instruction overheads, each with its source; `ringmap list profiles`"},
+	{"host.costs", "what if: set figures of the profile, in cycles (abort: 160) or relative to it (abort: 103%);\n`ringmap list profiles` names them"},
 	{"host.quantum", "how far a core may run ahead of the others between shared accesses"},
 
 	{"vm", "the virtual machine"},

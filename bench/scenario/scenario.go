@@ -43,10 +43,11 @@ type Scenario struct {
 
 // Host is the simulated machine.
 type Host struct {
-	Page    Size    `key:"page"`
-	Clock   OptFreq `key:"clock"`
-	Profile Name    `key:"profile"`
-	Quantum Time    `key:"quantum"`
+	Page    Size            `key:"page"`
+	Clock   OptFreq         `key:"clock"`
+	Profile Name            `key:"profile"`
+	Costs   map[string]Name `key:"costs"`
+	Quantum Time            `key:"quantum"`
 }
 
 // VM is what the VMM creates.
