@@ -31,6 +31,8 @@ type Program struct {
 	End     ProgramEnd
 	Limit   uint64 // instructions of all vCPUs after which it ends; 0 = none
 	Retired uint64 // instructions of all vCPUs
+
+	code *exec.Code // decoded once for all vCPUs
 }
 
 // ProgramEnd is why no vCPU executes anything any more.
@@ -58,16 +60,25 @@ func (e ProgramEnd) String() string { return endNames[e] }
 // CPU_ON starts them. The vCPUs exist, each on a core of its own; hz is the cores'
 // frequency.
 func (vm *VM) LoadA64(entry, x0, hz uint64) {
-	m := vm.Host.Machine
-	code := exec.NewCode(m.Mem)
 	for _, v := range vm.VCPUs {
-		g := &A64{PE: arch.NewPE(m.Mem, m.Domain, &v.Thread.Core.TLB, arch.Clock{CoreHz: hz}), off: v.Index != 0}
-		g.PE.HostEL2 = true
-		v.A64 = g
-		v.resetA64(entry, x0)
-		g.Exec = exec.New(m.Mem, code, g.PE)
-		g.Exec.Writer = mmu.Writer(v.Index)
+		v.StartA64(entry, x0, hz)
+		v.A64.off = v.Index != 0
 	}
+}
+
+// StartA64 makes one vCPU execute machine code, as LoadA64 the first. In the end
+// all vCPUs of a VM do, or none.
+func (v *VCPU) StartA64(entry, x0, hz uint64) {
+	m, p := v.VM.Host.Machine, &v.VM.Program
+	if p.code == nil {
+		p.code = exec.NewCode(m.Mem)
+	}
+	g := &A64{PE: arch.NewPE(m.Mem, m.Domain, &v.Thread.Core.TLB, arch.Clock{CoreHz: hz})}
+	g.PE.HostEL2 = true
+	v.A64 = g
+	v.resetA64(entry, x0)
+	g.Exec = exec.New(m.Mem, p.code, g.PE)
+	g.Exec.Writer = mmu.Writer(v.Index)
 }
 
 // HCR_EL2 of a guest: HCR_GUEST_FLAGS, as far as these cores have the bits.

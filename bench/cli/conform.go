@@ -18,6 +18,7 @@ func conformCommand(t *terminal) *cobra.Command {
 	var (
 		kernel          string
 		verbose, asJSON bool
+		execute         bool
 	)
 	cmd := &cobra.Command{
 		Use:   "conform FILE...",
@@ -26,7 +27,8 @@ func conformCommand(t *terminal) *cobra.Command {
 scenario is ok, different (the first difference is named) or unsupported (with
 the operation that the model cannot do). Exit status 1 if any differs.`,
 		Example: `  ringmap conform bench/conform/testdata/7.2/b.jsonl
-  ringmap conform --kernel 6.12 -v recordings/6.12/*.jsonl`,
+  ringmap conform --kernel 6.12 -v recordings/6.12/*.jsonl
+  ringmap conform --execute bench/conform/testdata/7.2/c.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("%s needs at least one recording; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())
@@ -36,6 +38,7 @@ the operation that the model cannot do). Exit status 1 if any differs.`,
 	}
 	cmd.Flags().StringVar(&kernel, "kernel", recorded[0], "model `KERNEL` 7.2 or 6.12")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also list the scenarios that are ok")
+	cmd.Flags().BoolVar(&execute, "execute", false, "execute the guests' scripts as machine code")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if !slices.Contains(recorded, kernel) {
@@ -44,7 +47,7 @@ the operation that the model cannot do). Exit status 1 if any differs.`,
 		sum := conform.Summary{Kernel: kernel}
 		var files []conform.Summary
 		for _, path := range args {
-			s, err := replayFile(kernel, path)
+			s, err := replayFile(kernel, path, execute)
 			if err != nil {
 				return err
 			}
@@ -68,12 +71,15 @@ the operation that the model cannot do). Exit status 1 if any differs.`,
 	return cmd
 }
 
-func replayFile(kernel, path string) (conform.Summary, error) {
+func replayFile(kernel, path string, execute bool) (conform.Summary, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return conform.Summary{}, fileError(path, err)
 	}
 	defer f.Close()
+	if execute {
+		return conform.Execute(kernel, f, path)
+	}
 	return conform.Replay(kernel, f, path)
 }
 

@@ -593,6 +593,10 @@ func TestConform(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^conform: [1-9]\d* ok, 0 differ, \d+ unsupported$`).MatchString(o.stdout) {
 			t.Errorf("kernel %s: %s", kernel, o.stdout)
 		}
+		o = good(t, "conform", "--execute", "--kernel", kernel, "../conform/testdata/"+kernel+"/e.jsonl")
+		if o.stdout != "conform: 3 ok, 0 differ, 0 unsupported\n" {
+			t.Errorf("kernel %s, executed: %s", kernel, o.stdout)
+		}
 	}
 }
 

@@ -61,6 +61,15 @@ const maxLine = 64 << 20
 // compressed with zstd; name is what errors call it. An error means that the
 // recording cannot be read: it names the line and what was expected there.
 func Replay(kernel string, r io.Reader, name string) (Summary, error) {
+	return replay(kernel, r, name, false)
+}
+
+// Execute is Replay with guests that execute the scripts as machine code.
+func Execute(kernel string, r io.Reader, name string) (Summary, error) {
+	return replay(kernel, r, name, true)
+}
+
+func replay(kernel string, r io.Reader, name string, execute bool) (Summary, error) {
 	sum := Summary{File: name, Kernel: kernel}
 	k, err := kvmcore.ParseKernel(kernel)
 	if err != nil {
@@ -73,7 +82,7 @@ func Replay(kernel string, r io.Reader, name string) (Summary, error) {
 	if err != nil {
 		return sum, fmt.Errorf("%s: %w", name, err)
 	}
-	if err := sum.replayLines(k, r); err != nil {
+	if err := sum.replayLines(k, r, execute); err != nil {
 		return sum, fmt.Errorf("%s:%w", name, err)
 	}
 	for _, r := range sum.Results {
@@ -90,7 +99,7 @@ func Replay(kernel string, r io.Reader, name string) (Summary, error) {
 }
 
 // replayLines decodes line by line, replays on all processors and keeps order.
-func (sum *Summary) replayLines(k kvmcore.Kernel, r io.Reader) error {
+func (sum *Summary) replayLines(k kvmcore.Kernel, r io.Reader, execute bool) error {
 	type job struct {
 		s  *scenario
 		to int
@@ -103,7 +112,7 @@ func (sum *Summary) replayLines(k kvmcore.Kernel, r io.Reader) error {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for j := range jobs {
-				res := newWorld(k).replay(j.s)
+				res := newWorld(k, execute).replay(j.s)
 				lock.Lock()
 				sum.Results[j.to] = res
 				lock.Unlock()

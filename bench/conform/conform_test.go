@@ -227,7 +227,7 @@ func FuzzReplay(f *testing.F) {
 		}
 		for i, line := range bytes.Split(data, []byte("\n")) {
 			if i%10 == 0 && len(line) < 5000 {
-				f.Add(line)
+				f.Add(line, i%20 == 0)
 			}
 		}
 	}
@@ -235,7 +235,7 @@ func FuzzReplay(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, line []byte) {
+	f.Fuzz(func(t *testing.T, line []byte, execute bool) {
 		s, err := decodeScenario(line)
 		if err != nil {
 			return
@@ -243,7 +243,7 @@ func FuzzReplay(f *testing.F) {
 		if len(s.ops) != len(s.Events) {
 			t.Fatalf("%d events, %d operations", len(s.Events), len(s.ops))
 		}
-		w := newWorld(kernel)
+		w := newWorld(kernel, execute)
 		w.limit = 1 << 16
 		if r := w.replay(s); r.Status != StatusOK && r.Detail == "" {
 			t.Fatalf("%+v", r)

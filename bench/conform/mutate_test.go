@@ -67,7 +67,7 @@ func TestEveryResultCounts(t *testing.T) {
 					if string(mutant.Events[i]) == string(raw) { // an equal event came first
 						continue
 					}
-					r := newWorld(kernel).replay(mutant)
+					r := newWorld(kernel, false).replay(mutant)
 					want := fmt.Sprintf("event %d (%s): %s", i, op, f)
 					if r.Status != StatusDifferent || !strings.HasPrefix(r.Detail, want) {
 						t.Errorf("%s: %s changed to %v: %s %q, want %q", s.ID, want, changed(f, was), r.Status, r.Detail, want)

@@ -27,6 +27,8 @@ type world struct {
 	symbolA mmu.HVA                   // the memory that family a's addresses are relative to
 	ioctls  *kvmcore.Thread           // the VMM's thread for calls on the VM and its devices
 
+	execute bool // the guests are machine code, not streams of accesses
+
 	mapped uint64    // bytes of memory made so far
 	limit  sim.Cycle // of one KVM_RUN: a guest that spins never comes back by itself
 	reason string    // why the scenario cannot be replayed, "" so far
@@ -41,10 +43,11 @@ type region struct {
 	hva  mmu.HVA
 }
 
-func newWorld(k kvmcore.Kernel) *world {
+func newWorld(k kvmcore.Kernel, execute bool) *world {
 	h := kvmcore.NewHost(kvmcore.HostSpec{Kernel: k, Page: mmu.Granule4K, Cores: 1})
 	return &world{
 		host: h, ioctls: h.NewThread(h.Machine.Cores[0], "vmm"), limit: runLimit,
+		execute: execute,
 		devices: map[string]kvmcore.Device{}, regions: map[uint32]*region{},
 	}
 }
@@ -233,9 +236,17 @@ func (o *createVCPU) replay(w *world) {
 		return
 	}
 	s := script.NewStream(len(w.vcpus))
-	v.Guest = s
+	if w.execute {
+		v.StartA64(uint64(script.Base), uint64(script.Start(len(w.vcpus))), coreHz)
+	} else {
+		v.Guest = s
+	}
 	w.vcpus, w.scripts = append(w.vcpus, v), append(w.scripts, s)
 }
+
+// coreHz is the frequency of cores that execute guests. Nothing depends on it: no
+// script reads a clock.
+const coreHz = 1_000_000_000
 
 type mmapVCPU struct {
 	VCPU   int      `json:"vcpu"`

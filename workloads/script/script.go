@@ -9,11 +9,18 @@
 // Fetches and script reads are guest accesses like any other: where slot 900 is
 // logged they show. The recordings' README describes the operations; conform
 // replays them and every other user may append operations between runs.
+//
+// The guest is there twice: as accesses (Stream), and as the program that makes
+// them (guest/interpreter.s) for cores that execute code. The script in memory is the
+// interpreter's, whichever of them runs.
 package script
 
 import (
+	_ "embed"
 	"fmt"
+	"sync"
 
+	"ringmap/cpu/isa"
 	"ringmap/kvmcore"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -30,6 +37,8 @@ const (
 
 	opBytes       = 64
 	scriptPages   = 16
+	maxOps        = scriptPages*page/opBytes - 1 // and an end
+	maxLoops      = 16                           // registers that count them
 	listFirstPage = 128
 	page          = 4096
 )
@@ -108,6 +117,8 @@ type Stream struct {
 	vcpu int
 	ops  []step
 
+	loops int // operations that are loops
+
 	pc      int    // operation in execution
 	started bool   // its code and script word have been accessed
 	i       uint64 // access within the operation
@@ -128,22 +139,68 @@ func NewStream(vcpu int) *Stream { return &Stream{vcpu: vcpu} }
 // Append adds operations to the script and returns what the VMM has to store
 // in guest memory for them. The target of a loop must exist before the loop.
 func (a *Area) Append(s *Stream, ops []Op) ([]Patch, error) {
-	patches := []Patch{{Base, []uint64{uint64(numKinds)}}} // the interpreter itself
+	patches := []Patch{{Base, interpreter()}}
 	for _, op := range ops {
-		if op.Kind == Loop && (op.Target < 0 || op.Target >= len(s.ops)) {
-			return nil, fmt.Errorf("operation %d: a loop back to operation %d", len(s.ops), op.Target)
+		switch n := len(s.ops); {
+		case op.Kind == Loop && (op.Target < 0 || op.Target >= n):
+			return nil, fmt.Errorf("operation %d: a loop back to operation %d", n, op.Target)
+		case n == maxOps:
+			return nil, fmt.Errorf("a script has room for %d operations", maxOps)
+		case op.Kind == Loop && s.loops == maxLoops:
+			return nil, fmt.Errorf("operation %d: the guest counts %d loops of a script, not more", n, maxLoops)
 		}
 		st := step{Op: op, left: op.Count}
-		patches = append(patches, Patch{s.opIPA(len(s.ops)), []uint64{uint64(op.Kind) + 1}})
 		if op.Kind == WriteList {
 			st.list = Base + listFirstPage*page + mmu.IPA(a.listWords*8)
 			a.listWords += uint64(len(op.List))
+			if st.list+mmu.IPA(8*len(op.List)) > Base+areaBytes {
+				return nil, fmt.Errorf("operation %d: the lists of all scripts have room for %d pages", len(s.ops), (areaBytes-listFirstPage*page)/8)
+			}
 			patches = append(patches, Patch{st.list, op.List})
+		}
+		patches = append(patches, Patch{s.opIPA(len(s.ops)), s.encode(&st)})
+		if op.Kind == Loop {
+			s.loops++
 		}
 		s.ops = append(s.ops, st)
 	}
-	return patches, nil
+	return append(patches, Patch{s.opIPA(len(s.ops)), []uint64{0}}), nil // its end
 }
+
+// areaBytes is the size of the recordings' slot.
+const areaBytes = 1 << 20
+
+// encode is an operation as the interpreter reads it.
+func (s *Stream) encode(st *step) []uint64 {
+	w := []uint64{uint64(st.Kind) + 1, uint64(st.Base), uint64(st.Stride), st.Count, st.Val, st.Pages, 0, 0}
+	switch st.Kind {
+	case WriteList:
+		w[3], w[5] = uint64(len(st.List)), uint64(st.list)
+	case Loop:
+		w[5], w[6] = uint64(s.opIPA(st.Target)), uint64(s.loops)
+	}
+	return w
+}
+
+//go:embed guest/interpreter.s
+var source string
+
+// interpreter is the guest's program, as words of 8 bytes.
+var interpreter = sync.OnceValue(func() []uint64 {
+	code, err := isa.Assemble(source, uint64(Base))
+	if err != nil {
+		panic("script: guest/interpreter.s: " + err.Error())
+	}
+	words := make([]uint64, (len(code)+1)/2)
+	for i, w := range code {
+		words[i/2] |= uint64(w) << (i % 2 * 32)
+	}
+	return words
+})
+
+// Start is where the script of the vCPU created as number vcpu begins: what the
+// interpreter finds in X0 when it is entered at Base.
+func Start(vcpu int) mmu.IPA { return NewStream(vcpu).opIPA(0) }
 
 // opIPA is where operation n of the script lies.
 func (s *Stream) opIPA(n int) mmu.IPA {
@@ -309,6 +366,7 @@ func (s *Stream) Sync(c *sim.Codec) {
 		sim.Uint(c, &st.list)
 		c.U64(&st.left)
 	})
+	c.Int(&s.loops)
 	c.Int(&s.pc)
 	c.Bool(&s.started)
 	c.U64(&s.i)

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,6 +135,38 @@ func TestAppendRefusesLoopForward(t *testing.T) {
 		if _, err := new(Area).Append(NewStream(0), ops); err == nil {
 			t.Errorf("a loop to operation %d is accepted", target)
 		}
+	}
+}
+
+// TestLimits: what does not fit is refused, and the interpreter fits its page.
+func TestLimits(t *testing.T) {
+	many := func(n int, op Op) []Op { return slices.Repeat([]Op{op}, n) }
+	loop := append(many(1, Op{Kind: MMIOExit}), many(maxLoops+1, Op{Kind: Loop})...)
+	list := Op{Kind: WriteList, List: make([]uint64, 0x10000)}
+	for name, c := range map[string]struct {
+		ops []Op
+		ok  bool
+	}{
+		"operations": {many(maxOps, Op{Kind: MMIOExit}), true}, "one operation more": {many(maxOps+1, Op{Kind: MMIOExit}), false},
+		"loops": {loop[:maxLoops+1], true}, "one loop more": {loop, false},
+		"lists": {[]Op{list}, true}, "one page more": {[]Op{list, {Kind: WriteList, List: []uint64{1}}}, false},
+	} {
+		s := NewStream(1)
+		patches, err := new(Area).Append(s, c.ops)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, p := range patches {
+			if p.IPA < Base || p.IPA+mmu.IPA(8*len(p.Words)) > Base+areaBytes {
+				t.Errorf("%s: stores at %#x", name, p.IPA)
+			}
+		}
+		if n := len(patches); c.ok && (patches[n-1].IPA != Start(1)+mmu.IPA(opBytes*len(c.ops)) || patches[n-1].Words[0] != 0) {
+			t.Errorf("%s: the end is %+v", name, patches[n-1])
+		}
+	}
+	if n := 8 * len(interpreter()); n > page {
+		t.Errorf("the interpreter has %d bytes", n)
 	}
 }
 
