@@ -32,7 +32,46 @@ type Program struct {
 	Limit   uint64 // instructions of all vCPUs after which it ends; 0 = none
 	Retired uint64 // instructions of all vCPUs
 
+	Model exec.Model // by which the vCPUs execute …
+	From  Switch     // … from here on; before, atomic
+	// Measuring says that From is reached, where it is not a time.
+	Measuring bool
+
 	code *exec.Code // decoded once for all vCPUs
+}
+
+// Switch is when the vCPUs stop executing by the atomic model. With several set,
+// the first to come; with none, at once.
+type Switch struct {
+	Instructions uint64    // of all vCPUs
+	Cycle        sim.Cycle // of each vCPU's own clock
+	Hint         bool      // whenever a guest says so: exec.HintMeasure, until exec.HintSkip
+}
+
+// model is by which model a vCPU executes at a cycle, and until when.
+func (p *Program) model(now, limit sim.Cycle) (exec.Model, sim.Cycle) {
+	switch f := &p.From; {
+	case p.Model == exec.Atomic, p.Measuring, *f == Switch{}, f.Cycle != 0 && now >= f.Cycle:
+		return p.Model, limit
+	case f.Instructions != 0 && p.Retired >= f.Instructions:
+		p.Measuring = true
+		return p.Model, limit
+	case f.Cycle != 0:
+		limit = min(limit, f.Cycle)
+	}
+	return exec.Atomic, limit
+}
+
+// left is how many instructions may be executed until the program's limit, or
+// until the model is another: 0 = as many as one likes.
+func (p *Program) left() (n uint64) {
+	if p.Limit != 0 {
+		n = p.Limit - p.Retired
+	}
+	if at := p.From.Instructions; at > p.Retired && !p.Measuring && (n == 0 || at-p.Retired < n) {
+		n = at - p.Retired
+	}
+	return n
 }
 
 // ProgramEnd is why no vCPU executes anything any more.
@@ -79,6 +118,7 @@ func (v *VCPU) StartA64(entry, x0, hz uint64) {
 	v.resetA64(entry, x0)
 	g.Exec = exec.New(m.Mem, p.code, g.PE)
 	g.Exec.Writer = mmu.Writer(v.Index)
+	v.Horizon = sim.Never
 }
 
 // HCR_EL2 of a guest: HCR_GUEST_FLAGS, as far as these cores have the bits.
@@ -134,19 +174,23 @@ func (v *VCPU) runA64(limit sim.Cycle) RunState {
 
 // execute runs one stretch of code and acts on what ended it.
 func (v *VCPU) execute(limit sim.Cycle) RunState {
-	g, p, core, costs := v.A64, &v.VM.Program, v.Thread.Core, &v.VM.Host.Machine.Costs
+	g, p, core := v.A64, &v.VM.Program, v.Thread.Core
 	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle]}
-	loads, hits := core.TLB.Stats.Loads, core.TLB.Stats.L2Hits
-	end := limit
-	if left := p.Limit - p.Retired; p.Limit != 0 && left < uint64(end-core.Now) {
-		end = core.Now + sim.Cycle(left)
+	before, walks := core.TLB.Stats, g.Exec.Stats.Translating()
+	x, retired := g.Exec, g.Exec.Retired
+	model, end := p.model(core.Now, limit)
+	x.Switch(model)
+	x.Now, x.Horizon, x.Until = core.Now, v.Horizon, 0
+	if n := p.left(); n != 0 {
+		x.Until = retired + n
 	}
-	g.Exec.Now = core.Now
-	stop := g.Exec.Run(end)
-	tally.cycles = uint64(g.Exec.Now - core.Now)
-	tally.instr = tally.cycles // one a cycle
-	core.Now = g.Exec.Now + sim.Cycle(core.TLB.Stats.Loads-loads)*sim.Cycle(costs.WalkLevel) +
-		sim.Cycle(core.TLB.Stats.L2Hits-hits)*sim.Cycle(costs.TLBHit2)
+	stop := x.Run(end)
+	tally.instr = x.Retired - retired
+	tally.cycles = uint64(x.Now-core.Now) - (x.Stats.Translating() - walks)
+	core.Now = x.Now
+	if model == exec.Atomic {
+		core.Now += v.translating(&before)
+	}
 	p.Retired += tally.instr
 	v.countGuest(&tally)
 	switch stop.Kind {
@@ -158,8 +202,20 @@ func (v *VCPU) execute(limit sim.Cycle) RunState {
 		}
 	case exec.StopWFE:
 		v.Thread.spend(min(eventWait, limit-min(core.Now, limit)), CauseIdle)
+	case exec.StopHint:
+		p.Measuring = p.From.Hint && stop.Inst.Imm == exec.HintMeasure
+	}
+	if model != exec.Atomic && core.Now > v.Horizon {
+		return RunLimit
 	}
 	return runOn
+}
+
+// translating is the time of what the TLB did not have in its first level since
+// its statistics were taken: the atomic model has no other way to count it.
+func (v *VCPU) translating(before *mmu.TLBStats) sim.Cycle {
+	s, costs := &v.Thread.Core.TLB.Stats, &v.VM.Host.Machine.Costs
+	return sim.Cycle(s.Loads-before.Loads)*sim.Cycle(costs.WalkLevel) + sim.Cycle(s.L2Hits-before.L2Hits)*sim.Cycle(costs.TLBHit2)
 }
 
 // eventWait is the longest that WFE waits: it may end at any time, and cores do
@@ -324,6 +380,7 @@ func (g *A64) sync(c *sim.Codec) {
 func (p *Program) sync(c *sim.Codec) {
 	sim.Uint(c, &p.End)
 	c.U64(&p.Retired)
+	c.Bool(&p.Measuring)
 	if p.End >= numEnds {
 		c.Fail(fmt.Errorf("kvmcore: a program ended for reason %d", p.End))
 		p.End = EndNot

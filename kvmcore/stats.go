@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"ringmap/cpu/exec"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -223,6 +224,7 @@ func (h *Host) Register(stats *sim.Stats, vm *VM) {
 		v.register(stats, fmt.Sprintf("vcpu.%d.", v.Index))
 	}
 	vm.registerSums(stats)
+	vm.registerCores(stats)
 	vm.registerGIC(stats)
 	vm.SlotsLock.register(stats, "lock.slots.")
 	vm.MMULock.register(stats, "lock.mmu.")
@@ -254,6 +256,34 @@ func (vm *VM) registerSums(stats *sim.Stats) {
 			return float64(sum)
 		})
 	}
+}
+
+// registerCores adds what the cores of a guest of machine code did in time, for
+// each vCPU and as sums, and their instructions per cycle.
+func (vm *VM) registerCores(stats *sim.Stats) {
+	if vm.Program.Model == exec.Atomic {
+		return
+	}
+	for _, c := range exec.Counters {
+		for _, v := range vm.VCPUs {
+			stats.Counter(fmt.Sprintf("vcpu.%d.core.%s", v.Index, c.Name), c.Unit, c.Text, c.At(&v.A64.Exec.Stats))
+		}
+		stats.Derived("core."+c.Name, c.Unit, c.Text, func() float64 { return float64(vm.coreSum(c.At)) })
+	}
+	stats.Derived("core.ipc", "", "instructions in a cycle, where the core model has time", func() float64 {
+		cycles := uint64(0)
+		for _, v := range vm.VCPUs {
+			cycles += v.A64.Exec.Stats.Cycles()
+		}
+		return float64(vm.coreSum(func(s *exec.Stats) *uint64 { return &s.Instructions })) / float64(max(cycles, 1))
+	})
+}
+
+func (vm *VM) coreSum(at func(*exec.Stats) *uint64) (sum uint64) {
+	for _, v := range vm.VCPUs {
+		sum += *at(&v.A64.Exec.Stats)
+	}
+	return sum
 }
 
 func (l *Lock) register(stats *sim.Stats, prefix string) {

@@ -17,6 +17,7 @@ package kvmcore
 import (
 	"ringmap/cpu"
 	"ringmap/mmu"
+	"ringmap/sim"
 )
 
 // Host is one modelled arm64 machine that runs one Linux with KVM.
@@ -100,7 +101,10 @@ type VCPU struct {
 	Thread *Thread // the host thread that runs it
 	Guest  Stream  // the guest's accesses
 	A64    *A64    // machine code that it executes instead, or nil
-	Run    KVMRun  // struct kvm_run as userspace sees it
+	// Horizon is the time of the next event of anybody else, for a guest of machine
+	// code whose accesses have to come in the order of time. Set before Continue.
+	Horizon sim.Cycle
+	Run     KVMRun // struct kvm_run as userspace sees it
 
 	Requests uint32 // KVM_REQ_* bits
 	PVTime   PVTime // stolen-time page

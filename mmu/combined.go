@@ -153,7 +153,7 @@ func (t *TLB) LookupVA(c *Context, va VA) (*Entry, Found) {
 // access needs, and fills the TLB. On an abort nothing is cached but tables.
 func (t *TLB) WalkVA(m *Memory, c *Context, va VA, a Access, mode Mode) (*Entry, Abort) {
 	t.allocate()
-	t.Trail.N = 0
+	t.Trail.N, t.Trail.Stage1 = 0, 0
 	l, abort := t.walkStage1(m, c, va)
 	if abort.Kind != FaultNone {
 		return nil, abort
@@ -187,7 +187,7 @@ type Probed struct {
 // or by both stages.
 func (t *TLB) Probe(m *Memory, c *Context, va VA, a Access, mode Mode, both bool) (Probed, Abort) {
 	t.allocate()
-	t.Trail.N = 0
+	t.Trail.N, t.Trail.Stage1 = 0, 0
 	l, abort := t.walkStage1(m, c, va)
 	if abort.Kind != FaultNone {
 		return Probed{}, abort
@@ -316,8 +316,9 @@ func (t *TLB) Generation() uint64 { return t.epoch + t.domain.epoch }
 // Trail is the descriptors that the last walk read, in order, for whoever times
 // them.
 type Trail struct {
-	N  uint // of At
-	At [maxTrail]PA
+	N      uint // of At
+	At     [maxTrail]PA
+	Stage1 uint32 // bit i: At[i] is of a stage-1 table
 }
 
 // maxTrail has room for the most that a walk reads, 24: 4 levels, each through 4

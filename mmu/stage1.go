@@ -133,6 +133,7 @@ func (t *TLB) walkStage1(m *Memory, c *Context, va VA) (stage1Leaf, Abort) {
 			}
 		}
 		d := Desc(t.readDescriptor(m, frame, at))
+		t.Trail.Stage1 |= 1 << ((t.Trail.N - 1) % maxTrail)
 		kind := h.Kind(d, level)
 		switch {
 		case kind == DescInvalid:

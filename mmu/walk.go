@@ -30,7 +30,7 @@ func (e *Entry) Denied(ipa IPA) Fault { return Fault{ipa, FaultPermission, e.Lev
 // Walk translates an IPA that the TLB does not hold and fills the TLB. Only a
 // leaf without access flag is never cached. The access is not checked.
 func (t *TLB) Walk(m *Memory, s *Stage2, space SpaceID, ipa IPA) (*Entry, Fault) {
-	t.Trail.N = 0
+	t.Trail.N, t.Trail.Stage1 = 0, 0
 	d, level, fault := t.walkLeaf(m, s, space, ipa)
 	if fault.Kind != FaultNone {
 		return nil, fault

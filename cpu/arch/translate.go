@@ -45,3 +45,6 @@ func (p *PE) Translate(va mmu.VA, a mmu.Access, mode mmu.Mode) (*mmu.Entry, mmu.
 // Peek returns the entry that the TLB holds for an address in the present
 // regime, nil if none, without a trace.
 func (p *PE) Peek(va mmu.VA) *mmu.Entry { return p.tlb.PeekVA(p.Present, va) }
+
+// Trail lists what the last walk read.
+func (p *PE) Trail() *mmu.Trail { return &p.tlb.Trail }

@@ -101,6 +101,9 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 	if s := e.front(va, a); s.key == va>>mmu.FrameShift|e.key {
 		return s.pa | mmu.PA(va&pageMask), true
 	}
+	if e.model != Atomic {
+		return e.locateTimed(va, n, a)
+	}
 	t, abort := e.translate(va, a, e.mode)
 	if t == nil {
 		e.fault = fault{kind: faultData, write: a == mmu.AccessWrite, size: uint8(n), abort: abort}
@@ -133,7 +136,10 @@ func (e *Exec) misaligned(va, n uint64, a mmu.Access) bool {
 
 // translate finds the translation of va for an access, nil if there is none.
 func (e *Exec) translate(va uint64, a mmu.Access, mode mmu.Mode) (*mmu.Entry, mmu.Abort) {
-	t, _, abort := e.PE.Translate(mmu.VA(va), a, mode)
+	t, found, abort := e.PE.Translate(mmu.VA(va), a, mode)
+	if e.model != Atomic {
+		e.timeTranslation(found)
+	}
 	if epoch := e.PE.Epoch(); epoch != e.epoch { // something was evicted
 		e.epoch = epoch
 		e.forget()

@@ -42,6 +42,12 @@ func TestLimit(t *testing.T) {
 
 // TestSync: a run that is saved and restored at any point goes on as if not.
 func TestSync(t *testing.T) {
+	for m := range numModels {
+		t.Run(m.String(), func(t *testing.T) { testSync(t, m) })
+	}
+}
+
+func testSync(t *testing.T, model Model) {
 	const src = `
 again:	ldxr	x0, [x9]
 	add	x0, x0, #1
@@ -50,7 +56,13 @@ again:	ldxr	x0, [x9]
 	str	x0, [x10], #8
 	add	x2, x10, x0, lsl #12
 	str	x0, [x2]
-	b	again`
+	ldr	x3, [x2, #8]
+	ldadd	x0, x4, [x9]
+	tbz	x4, #1, again
+	mul	x5, x5, x0
+	bl	1f
+	b	again
+1:	ret`
 	type machine struct {
 		*Exec
 		domain *mmu.Domain
@@ -59,6 +71,7 @@ again:	ldxr	x0, [x9]
 		m, d := mmu.NewMemory(), mmu.NewDomain()
 		put(t, m, src, 0x10000)
 		e := flatIn(t, m, d)
+		e.Switch(model)
 		e.PE.PC, e.PE.X[9], e.PE.X[10] = 0x10000, 0x20000, 0x30f00
 		return machine{e, d}
 	}

@@ -28,6 +28,8 @@ type block struct {
 	ops []uop
 	n   sim.Cycle // instructions
 	end uint64    // offset in the page of what follows
+
+	timing []timing // of ops, for the models that have time; nil before their first use
 }
 
 const (
@@ -89,6 +91,9 @@ func (e *Exec) findBlock() *block {
 	if n := e.mem.CodeWrites(); n != e.codeWrites {
 		e.codeWrites = n
 		clear(e.fetches[:])
+		if e.pipe != nil {
+			e.pipe.code = fetchSlot{}
+		}
 	}
 	e.pc = e.PE.BranchAddr(e.pc)
 	if e.pc&3 != 0 {
@@ -96,6 +101,9 @@ func (e *Exec) findBlock() *block {
 		return nil
 	}
 	s := &e.fetches[e.pc>>mmu.FrameShift%frontSlots]
+	if e.model != Atomic {
+		s = &e.pipe.code
+	}
 	if s.key != e.pc>>mmu.FrameShift|e.fetchKey && !e.fetch(s) {
 		return nil
 	}
@@ -109,7 +117,13 @@ func (e *Exec) findBlock() *block {
 
 // fetch translates PC.
 func (e *Exec) fetch(s *fetchSlot) bool {
+	if e.model != Atomic {
+		e.pipe.at = e.Now
+	}
 	t, abort := e.translate(e.pc, mmu.AccessFetch, e.PE.FetchMode())
+	if e.model != Atomic {
+		e.translated()
+	}
 	if t == nil {
 		e.fault = fault{kind: faultFetch, abort: abort}
 		return false

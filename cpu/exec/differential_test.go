@@ -410,20 +410,30 @@ func (im image) elf() []byte {
 }
 
 // run runs the image here and returns what it writes.
-func (im image) run(t *testing.T) (out []byte) {
+func (im image) run(t *testing.T) []byte {
+	out, _ := im.runAs(t, func(*Exec) {})
+	return out
+}
+
+// runAs runs the image in stretches, calling before each, and returns the PE too.
+func (im image) runAs(t *testing.T, before func(*Exec)) (out []byte, e *Exec) {
 	m := mmu.NewMemory()
 	for i, at := range im.at {
 		m.Write(mmu.PA(at), im.bytes[i], mmu.WriterImage)
 	}
-	e := flat(t, m)
+	e = flat(t, m)
 	e.PE.PC = im.at[0]
 	for {
-		s := e.Run(e.Now + 1<<40)
+		before(e)
+		s := e.Run(e.Now + 10_000)
+		if s.Kind == StopLimit {
+			continue
+		}
 		if s.Kind != StopEL2 || s.Inst.Op != isa.HVC || e.PE.Reg[arch.ESR_EL1]>>26 != uint64(arch.ECSVC) {
 			t.Fatalf("stopped at %#x, from %#x by %#x: %+v", e.PE.PC, e.PE.Reg[arch.ELR_EL1], e.PE.Reg[arch.ESR_EL1], s)
 		}
 		if e.PE.X[8] == 93 {
-			return out
+			return out, e
 		}
 		p := make([]byte, e.PE.X[2])
 		m.Read(mmu.PA(e.PE.X[1]), p)

@@ -38,8 +38,20 @@ type Exec struct {
 
 	PE     *arch.PE
 	Writer mmu.Writer // in whose name stores are made
-	Now    sim.Cycle  // this model's time: one cycle an instruction
+	Now    sim.Cycle  // the PE's clock
+	// Retired counts the instructions executed, an exception taken as one, so that
+	// a guest that does nothing else comes to an end. Run returns when it reaches
+	// Until, if that is not 0.
+	Retired, Until uint64
+	// Horizon is until when this PE may access what others share with it: the next
+	// time at which one of them acts.
+	Horizon sim.Cycle
 
+	Stats Stats // of the models that have time
+
+	model       Model
+	pipe        *pipeline // of the inorder model, nil before its first use
+	until       uint64
 	reservation mmu.Reservation
 	code        *Code
 	codeWrites  uint64 // of mem, when page and fetches were filled
@@ -76,6 +88,14 @@ const (
 	StopSEV                   // SEV was executed: every PE has an event
 	StopSMC                   // SMC was executed: the firmware's to answer
 	StopTimer                 // a timer was written: arch.PE.TimerDeadline may be another
+	StopHint                  // HINT #HintMeasure or #HintSkip was executed
+)
+
+// Hints with which a guest says what of it is worth measuring: from here on, and
+// no longer. They are not allocated: real machines execute NOPs.
+const (
+	HintMeasure = 0x70
+	HintSkip    = 0x71
 )
 
 // Stop is why Run returned. PC is at the instruction of StopEL2, which has had no
@@ -92,20 +112,7 @@ type Stop struct {
 // New returns what executes a PE's instructions. Decoded code may be shared by
 // all PEs on the memory.
 func New(m *mmu.Memory, code *Code, pe *arch.PE) *Exec {
-	return &Exec{mem: m, code: code, PE: pe, codeWrites: m.CodeWrites(), fill: 1, page: &noPage}
-}
-
-// Run executes instructions until it is limit or something stops it. Interrupts
-// are taken at its beginning and where the guest unmasks them.
-func (e *Exec) Run(limit sim.Cycle) Stop {
-	e.enter()
-	for !e.settle() && e.Now < limit && e.blocks(limit) {
-	}
-	e.leave()
-	if e.stop.Kind == StopLimit {
-		return Stop{}
-	}
-	return e.stop
+	return &Exec{mem: m, code: code, PE: pe, codeWrites: m.CodeWrites(), fill: 1, page: &noPage, Horizon: sim.Never}
 }
 
 // blocks runs until limit, or until settling is due: then it returns true.
@@ -138,8 +145,13 @@ func (e *Exec) interrupted(b *block, u *uop) bool {
 		e.after = false
 		return e.stop.Kind == StopLimit
 	}
-	e.pc = e.base + uint64(u.off)
 	e.Now -= sim.Cycle(b.end-uint64(u.off)) / 4
+	return e.abandon(u)
+}
+
+// abandon takes the exception of an instruction that has had no effect.
+func (e *Exec) abandon(u *uop) bool {
+	e.pc = e.base + uint64(u.off)
 	e.stop.Inst, _ = isa.Decode(u.word)
 	return e.except()
 }
@@ -199,20 +211,30 @@ func (e *Exec) forget() {
 		clear(e.writes[:])
 		clear(e.fetches[:])
 	}
-	e.key, e.fetchKey = e.keyOf(e.mode), e.keyOf(e.fetchMode)
+	e.key, e.fetchKey = e.keyOf(e.mode), e.fetchKeyOf(e.fetchMode)
 }
 
 // setMode sets in whose name data are accessed and instructions fetched.
 func (e *Exec) setMode() {
 	e.mode, e.fetchMode = e.PE.Mode(), e.PE.FetchMode()
-	e.key, e.fetchKey = e.keyOf(e.mode), e.keyOf(e.fetchMode)
+	e.key, e.fetchKey = e.keyOf(e.mode), e.fetchKeyOf(e.fetchMode)
 	e.base, e.page = 0, &noPage
 }
 
 const modeBits = 2
 
 // keyOf is what the keys of valid slots have above the page's number.
-func (e *Exec) keyOf(m mmu.Mode) uint64 { return (e.fill<<modeBits | uint64(m)) << keyShift }
+func (e *Exec) keyOf(m mmu.Mode) uint64 {
+	if e.model != Atomic {
+		m = noMode
+	}
+	return e.fetchKeyOf(m)
+}
+
+func (e *Exec) fetchKeyOf(m mmu.Mode) uint64 { return (e.fill<<modeBits | uint64(m)) << keyShift }
+
+// noMode is the mode of no slot: with it, every access goes through locate.
+const noMode mmu.Mode = 1<<modeBits - 1
 
 // Sync saves, restores or hashes what Run leaves behind besides the PE's State.
 // The memory, the domain of TLBs and the PE are restored before. The fronts are
@@ -220,7 +242,9 @@ func (e *Exec) keyOf(m mmu.Mode) uint64 { return (e.fill<<modeBits | uint64(m)) 
 func (e *Exec) Sync(c *sim.Codec) {
 	c.Tag("exec")
 	sim.Uint(c, &e.Now)
+	c.U64(&e.Retired)
 	sim.Uint(c, &e.Writer)
+	e.syncModel(c)
 	r := e.reservation
 	c.Bool(&r.Armed)
 	c.Bool(&r.Lost)
@@ -251,18 +275,26 @@ func (e *Exec) Sync(c *sim.Codec) {
 	}
 	valid = valid && e.codeWrites == e.mem.CodeWrites()
 	for i := range frontSlots {
-		s, pa := &e.fetches[i], mmu.PA(0)
-		if s.page != nil {
-			pa = s.page.pa
-		}
-		e.syncSlot(c, valid, i, &s.key, &pa)
-		if c.Loading() && s.key != 0 {
-			s.page = e.code.pageOf(pa)
-		}
+		s := &e.fetches[i]
+		e.syncFetch(c, valid, i, s)
+	}
+	if e.pipe != nil {
+		e.syncFetch(c, valid, -1, &e.pipe.code)
 	}
 }
 
-// syncSlot codes where slot i points, and the mode that it is for. What is not
+func (e *Exec) syncFetch(c *sim.Codec, valid bool, i int, s *fetchSlot) {
+	pa := mmu.PA(0)
+	if s.page != nil {
+		pa = s.page.pa
+	}
+	e.syncSlot(c, valid, i, &s.key, &pa)
+	if c.Loading() && s.key != 0 {
+		s.page = e.code.pageOf(pa)
+	}
+}
+
+// syncSlot codes where slot i (-1: one that any page may have) points, and the mode that it is for. What is not
 // in force reads as empty.
 func (e *Exec) syncSlot(c *sim.Codec, valid bool, i int, key *uint64, pa *mmu.PA) {
 	mode := *key >> keyShift & (1<<modeBits - 1)
@@ -278,12 +310,12 @@ func (e *Exec) syncSlot(c *sim.Codec, valid bool, i int, key *uint64, pa *mmu.PA
 	c.U64(&page)
 	c.U64(&mode)
 	sim.Uint(c, pa)
-	if page%frontSlots != uint64(i) || page>>keyShift != 0 || mode >= 1<<modeBits || *pa&pageMask != 0 {
+	if i >= 0 && page%frontSlots != uint64(i) || page>>keyShift != 0 || mode >= uint64(noMode) || *pa&pageMask != 0 {
 		c.Fail(errSlot)
-		page, mode, *pa = uint64(i), 0, 0
+		page, mode, *pa = uint64(max(i, 0)), 0, 0
 	}
 	if c.Loading() {
-		*key = page | e.keyOf(mmu.Mode(mode))
+		*key = page | e.fetchKeyOf(mmu.Mode(mode))
 	}
 }
 

@@ -103,18 +103,22 @@ found:	str	w5, [x1, x6, lsl #2]
 `
 
 func BenchmarkCore(b *testing.B) {
-	bench := func(e *Exec) func(b *testing.B) {
-		return func(b *testing.B) {
-			if s := e.Run(e.Now + sim.Cycle(b.N)); s.Kind != StopLimit {
-				b.Fatalf("%+v at %#x", s, e.PE.PC)
+	for _, m := range []Model{Atomic, Inorder} {
+		bench := func(e *Exec) func(b *testing.B) {
+			e.Switch(m)
+			return func(b *testing.B) {
+				e.Until = e.Retired + uint64(b.N)
+				if s := e.Run(sim.Never); s.Kind != StopLimit {
+					b.Fatalf("%+v at %#x", s, e.PE.PC)
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Minstr/s")
 			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Minstr/s")
 		}
+		e := program(b, hotLoop, 0x10000)
+		e.PE.X[0] = 1 << 60
+		b.Run(m.String()+"/hotloop", bench(e))
+		e = program(b, programText, 0x10000)
+		e.PE.X[1], e.PE.X[2], e.PE.X[10], e.PE.X[11] = 0x100000, 256, 6364136223846793005, 1442695040888963407
+		b.Run(m.String()+"/program", bench(e))
 	}
-	e := program(b, hotLoop, 0x10000)
-	e.PE.X[0] = 1 << 60
-	b.Run("atomic/hotloop", bench(e))
-	e = program(b, programText, 0x10000)
-	e.PE.X[1], e.PE.X[2], e.PE.X[10], e.PE.X[11] = 0x100000, 256, 6364136223846793005, 1442695040888963407
-	b.Run("atomic/program", bench(e))
 }

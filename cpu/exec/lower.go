@@ -120,8 +120,12 @@ func lowerData(u *uop, in *isa.Inst, x int) {
 		u.do, u.rd = opORRimm[x], in.Rd
 	case isa.EORimm:
 		u.do, u.rd = opEORimm[x], in.Rd
-	case isa.NOP, isa.HINT:
+	case isa.NOP:
 		u.do = nop
+	case isa.HINT:
+		if in.Imm != HintMeasure && in.Imm != HintSkip { // system else
+			u.do = nop
+		}
 	case isa.SBFM, isa.BFM, isa.UBFM:
 		u.do, u.size = dataOps[in.Op][x], in.Shr
 	case isa.LSLV, isa.LSRV, isa.ASRV, isa.RORV:

@@ -94,6 +94,9 @@ func (e *Exec) perform(u *uop, in *isa.Inst, next uint64) (x arch.Exception, fai
 		return pe.ExceptionReturn()
 	case isa.ISB:
 		return x, false
+	case isa.HINT:
+		e.halt(StopHint, in)
+		return x, false
 	case isa.WFI:
 		if x, failed = pe.WFI(); !failed {
 			e.halt(StopWFI, in)
@@ -155,6 +158,10 @@ func (e *Exec) maintain(u *uop, enc arch.Enc, rt uint8) (x arch.Exception, faile
 		if t, abort := e.translate(at, write, e.mode); t == nil {
 			return e.PE.DataAbort(abort, true, true, 0), true
 		}
+	case arch.Local, arch.Broadcast:
+		if e.model != Atomic {
+			e.pipe.maintains(e.Now, action == arch.Broadcast)
+		}
 	}
 	return x, false
 }
@@ -197,7 +204,7 @@ func (e *Exec) except() bool {
 	if !e.take(x) {
 		return false
 	}
-	e.Now++
+	e.taken()
 	e.loadSpecial()
 	return true
 }
@@ -226,6 +233,16 @@ func (e *Exec) take(x arch.Exception) bool {
 		return false
 	}
 	return true
+}
+
+// taken lets the time of an exception taken pass.
+func (e *Exec) taken() {
+	if e.model == Atomic {
+		e.Now++
+		return
+	}
+	e.Retired++
+	e.flush(StallException)
 }
 
 // transfer describes a load or store of one register without writeback, the only

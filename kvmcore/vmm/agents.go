@@ -93,6 +93,7 @@ func (c *vcpuThread) step() outcome {
 
 // run lets KVM_RUN go on to the end of the quantum or to its next event.
 func (c *vcpuThread) run() outcome {
+	c.vcpu.Horizon, _ = c.v.Engine.Next()
 	switch c.vcpu.Continue(c.limit) {
 	case kvmcore.RunBlocked:
 		c.why = WaitKernel
