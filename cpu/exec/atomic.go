@@ -121,7 +121,7 @@ func atomic(f func(old, s uint64, top uint) uint64) do {
 	}
 }
 
-func pick(yes bool, a, b uint64) uint64 {
+func pick[T any](yes bool, a, b T) T {
 	if yes {
 		return a
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ringmap/cpu/arch"
+	"ringmap/cpu/cache"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -66,14 +67,17 @@ again:	ldxr	x0, [x9]
 	type machine struct {
 		*Exec
 		domain *mmu.Domain
+		caches *cache.System
 	}
 	start := func(src string) machine {
 		m, d := mmu.NewMemory(), mmu.NewDomain()
 		put(t, m, src, 0x10000)
 		e := flatIn(t, m, d)
+		caches := cache.New(cache.NeoverseN1, 1)
+		e.Attach(caches, 0)
 		e.Switch(model)
 		e.PE.PC, e.PE.X[9], e.PE.X[10] = 0x10000, 0x20000, 0x30f00
-		return machine{e, d}
+		return machine{e, d, caches}
 	}
 	sync := func(m machine, c *sim.Codec) {
 		m.mem.Sync(c)
@@ -83,6 +87,7 @@ again:	ldxr	x0, [x9]
 			m.PE.Refresh()
 		}
 		m.PE.Sync(c)
+		m.caches.Sync(c)
 		m.Sync(c)
 	}
 	hash := func(m machine) uint64 { h := sim.NewHasher(); sync(m, h); return h.Sum() }

@@ -19,6 +19,7 @@ import (
 	"errors"
 
 	"ringmap/cpu/arch"
+	"ringmap/cpu/cache"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -49,6 +50,9 @@ type Exec struct {
 
 	Stats Stats // of the models that have time
 
+	caches      *cache.System // nil without
+	private     *cache.Core   // this core's side of them
+	core        int
 	model       Model
 	pipe        *pipeline // of the inorder model, nil before its first use
 	until       uint64

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ringmap/cpu/arch"
+	"ringmap/cpu/cache"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -105,6 +106,7 @@ found:	str	w5, [x1, x6, lsl #2]
 func BenchmarkCore(b *testing.B) {
 	for _, m := range []Model{Atomic, Inorder} {
 		bench := func(e *Exec) func(b *testing.B) {
+			e.Attach(cache.New(cache.NeoverseN1, 1), 0)
 			e.Switch(m)
 			return func(b *testing.B) {
 				e.Until = e.Retired + uint64(b.N)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"ringmap/cpu/cache"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 	"ringmap/sim"
@@ -17,7 +18,12 @@ func TestModelsAgree(t *testing.T) {
 		g := &generator{t: t, rand: sim.NewStream(seed, "models"), patterns: all, n1: seed%2 == 0, count: map[isa.Op]int{}}
 		im := g.image(150, 2)
 		want, _ := im.runAs(t, func(*Exec) {})
-		got, e := im.runAs(t, func(e *Exec) { e.Switch(Inorder) })
+		got, e := im.runAs(t, func(e *Exec) {
+			if e.caches == nil {
+				e.Attach(cache.New(cache.NeoverseN1, 1), 0)
+			}
+			e.Switch(Inorder)
+		})
 		if !bytes.Equal(got, want) {
 			t.Fatalf("seed %d: inorder wrote something else than atomic", seed)
 		}
@@ -40,6 +46,7 @@ func TestModelsAgree(t *testing.T) {
 func takes(t *testing.T, with func(*Timing), text string) uint64 {
 	t.Helper()
 	e := program(t, "mov x20, #0\nagain: "+text+"\nadd x20, x20, #1\nb again", 0x10000)
+	e.Attach(cache.New(cache.NeoverseN1, 1), 0)
 	e.Switch(Inorder)
 	if with != nil {
 		with(&e.pipe.Timing)
@@ -162,6 +169,7 @@ again:	ldr	x0, [x9]
 	cbnz	x0, again`
 	start := func() *Exec {
 		e := program(t, text, 0x10000)
+		e.Attach(cache.New(cache.NeoverseN1, 1), 0)
 		e.Switch(Inorder)
 		e.PE.X[9], e.PE.X[10] = 0x20000, 0x30000
 		return e

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"ringmap/cpu/cache"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -61,8 +62,12 @@ func (e *Exec) timeTranslation(found mmu.Found) {
 		p.at += sim.Cycle(p.TLBHit2) // both levels were asked
 		trail := e.PE.Trail()
 		for i := range min(trail.N, uint(len(trail.At))) {
+			what := mmu.Stage2Table
+			if trail.Stage1>>i&1 != 0 {
+				what = mmu.Stage1Table
+			}
 			e.Stats.WalkReads++
-			p.at = e.access(trail.At[i], accessWalk, p.at)
+			p.at = e.access(trail.At[i], cache.Walk, what, p.at)
 		}
 	}
 }
@@ -116,16 +121,17 @@ func (e *Exec) loaded(o *touch) sim.Cycle {
 			e.Stats.Forwarded++
 			return at + sim.Cycle(p.Forward)
 		}
-		at = f.until // an atomic has to be done first
+		e.advance(f.until, StallAtomic) // it has to be done first
+		at = e.Now
 	}
-	return e.accessed(o, accessLoad, at)
+	return e.accessed(o, cache.Load, at)
 }
 
 // accessed is when an access of one or two lines is done.
-func (e *Exec) accessed(o *touch, k accessKind, at sim.Cycle) sim.Cycle {
-	ready := e.access(o.pa, k, at)
+func (e *Exec) accessed(o *touch, k cache.Kind, at sim.Cycle) sim.Cycle {
+	ready := e.access(o.pa, k, mmu.GuestData, at)
 	if last := o.pa + mmu.PA(o.n) - 1; last/lineBytes != o.pa/lineBytes {
-		ready = max(ready, e.access(last, k, at))
+		ready = max(ready, e.access(last, k, mmu.GuestData, at))
 	}
 	return ready
 }
@@ -134,9 +140,9 @@ func (e *Exec) accessed(o *touch, k accessKind, at sim.Cycle) sim.Cycle {
 // and reaches L1D after the stores before it.
 func (e *Exec) completeStore(t *timing) {
 	p := e.pipe
-	k := accessStore
+	k := cache.Store
 	if t.kind == kindSystem {
-		k = accessZero
+		k = cache.Zero
 	}
 	for i := range p.touches {
 		o := &p.touched[i]
@@ -160,9 +166,10 @@ func (e *Exec) completeAtomic(t *timing) {
 	if p.touches != 0 {
 		o := &p.touched[p.touches-1]
 		if f := &p.forward[o.pa>>3%forwardSlots]; f.word == o.pa>>3 && f.until > at {
-			at = f.until
+			e.advance(f.until, StallAtomic)
+			at = e.Now
 		}
-		done = e.accessed(o, accessAtomic, at)
+		done = e.accessed(o, cache.Atomic, at)
 	}
 	done = max(done+sim.Cycle(p.ToL1D), p.drained+1)
 	if t.flags&releases != 0 {
@@ -202,8 +209,20 @@ func (p *pipeline) pending(o *touch, done sim.Cycle, atomic bool) {
 	}
 }
 
-// fetchLines asks L1I for the lines of a block that begins at PC. It is false, and
-// has asked for nothing more, where another core may have to come first.
+// access is when an access within a line that begins at cycle at is done.
+func (e *Exec) access(pa mmu.PA, k cache.Kind, w mmu.What, at sim.Cycle) sim.Cycle {
+	p := e.pipe
+	switch {
+	case e.caches == nil, k == cache.Load && e.private.LoadHit(pa, at),
+		k == cache.Store && e.private.StoreHit(pa, at):
+		return at + sim.Cycle(p.L1D)
+	}
+	return e.caches.Access(e.core, pa, k, w, at)
+}
+
+// fetchLines asks L1I for the lines of a block that begins at PC, and notes when
+// each can issue: a hit keeps the pipeline full. It is false, and has asked for
+// nothing more, where another core may have to come first.
 func (e *Exec) fetchLines(b *block) bool {
 	p := e.pipe
 	for off := e.pc & pageMask &^ (lineBytes - 1); off < b.end; off += lineBytes {
@@ -211,13 +230,23 @@ func (e *Exec) fetchLines(b *block) bool {
 		if line == p.line {
 			continue
 		}
-		if e.Now > e.Horizon {
-			return false
+		at := e.Now
+		if e.caches != nil && !e.private.FetchHit(line, at) {
+			if at > e.Horizon {
+				return false
+			}
+			at = e.caches.Access(e.core, line, cache.Fetch, mmu.GuestCode, at) - sim.Cycle(e.caches.Spec.L1I.Latency)
 		}
 		e.Stats.Fetches++
-		p.lines[off/lineBytes], p.line = e.fetched(line, e.Now), line
+		p.lines[off/lineBytes], p.line = at, line
 	}
 	return true
+}
+
+// cleans performs cache maintenance by address: DSB waits for it as for a store.
+func (e *Exec) cleans(pa mmu.PA, k cache.Kind) {
+	p := e.pipe
+	p.drained = max(p.drained, e.access(pa, k, mmu.GuestData, e.Now))
 }
 
 // maintains notes a TLBI: DSB waits for it.
@@ -228,22 +257,3 @@ func (p *pipeline) maintains(now sim.Cycle, broadcast bool) {
 	}
 	p.tlbi = max(p.tlbi, now) + sim.Cycle(d)
 }
-
-// accessKind is what an access does with its line.
-type accessKind uint8
-
-const (
-	accessLoad accessKind = iota
-	accessStore
-	accessAtomic
-	accessZero
-	accessWalk
-)
-
-// access is when an access within a line that begins at cycle at is done.
-func (e *Exec) access(_ mmu.PA, _ accessKind, at sim.Cycle) sim.Cycle {
-	return at + sim.Cycle(e.pipe.L1D)
-}
-
-// fetched is when a line of code that is asked for at cycle at can issue.
-func (e *Exec) fetched(_ mmu.PA, at sim.Cycle) sim.Cycle { return at }

@@ -1,6 +1,9 @@
 package exec
 
-import "ringmap/sim"
+import (
+	"ringmap/cpu/cache"
+	"ringmap/sim"
+)
 
 // Model is how instructions take time.
 //
@@ -42,9 +45,18 @@ func (e *Exec) Switch(m Model) {
 	}
 	e.model = m
 	if m == Inorder && e.pipe == nil {
-		e.pipe = newPipeline()
+		e.newPipeline()
+		if e.caches != nil {
+			e.pipe.L1D = e.caches.Spec.L1D.Latency
+		}
 	}
 	e.forget()
+}
+
+// Attach puts caches between the PE, which is a core of theirs, and memory, for the
+// models that have time.
+func (e *Exec) Attach(s *cache.System, core int) {
+	e.caches, e.private, e.core = s, s.Core(core), core
 }
 
 // Model is the present one.

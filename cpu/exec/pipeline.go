@@ -98,7 +98,12 @@ const forwardSlots = 64
 
 const noLine mmu.PA = 1 // no line's address
 
-func newPipeline() *pipeline { return &pipeline{Timing: NeoverseN1, line: noLine} }
+func (e *Exec) newPipeline() {
+	e.pipe = &pipeline{Timing: NeoverseN1, line: noLine}
+	if e.caches != nil {
+		e.pipe.L1D = e.caches.Spec.L1D.Latency
+	}
+}
 
 // resume goes on where the last Run stopped, if no time has passed since: then
 // the cycle that it stopped in is not over.
@@ -200,7 +205,7 @@ func (e *Exec) issue(t *timing, limit sim.Cycle) bool {
 	if w := p.free[t.pipe]; w > at {
 		at, cause = w, StallPipe
 	}
-	if t.kind >= kindLoad {
+	if t.kind >= kindLoad || t.flags&maintains != 0 {
 		at, cause = p.order(t, at, cause)
 		if at > e.Now {
 			e.advance(at, cause)

@@ -22,7 +22,7 @@ func (e *Exec) syncModel(c *sim.Codec) {
 	if c.Loading() {
 		e.model, e.pipe = model, nil
 		if used {
-			e.pipe = newPipeline()
+			e.newPipeline()
 		}
 	}
 	if used {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"ringmap/cpu/arch"
+	"ringmap/cpu/cache"
 	"ringmap/cpu/isa"
 	"ringmap/mmu"
 )
@@ -155,8 +156,13 @@ func (e *Exec) maintain(u *uop, enc arch.Enc, rt uint8) (x arch.Exception, faile
 		write = mmu.AccessWrite
 		fallthrough
 	case arch.Cleans, arch.Fetches:
-		if t, abort := e.translate(at, write, e.mode); t == nil {
+		t, abort := e.translate(at, write, e.mode)
+		if t == nil {
 			return e.PE.DataAbort(abort, true, true, 0), true
+		}
+		if e.model != Atomic && action != arch.Fetches { // L1I is coherent: IC IVAU has nothing to do
+			e.translated()
+			e.cleans(t.PAOf(mmu.VA(at)), pick(enc == civac, cache.Invalidate, cache.Clean))
 		}
 	case arch.Local, arch.Broadcast:
 		if e.model != Atomic {
@@ -165,6 +171,8 @@ func (e *Exec) maintain(u *uop, enc arch.Enc, rt uint8) (x arch.Exception, faile
 	}
 	return x, false
 }
+
+var civac = arch.EncOf(1, 3, 7, 14, 1)
 
 const zvaBytes = 64 // DCZID_EL0.BS
 

@@ -53,6 +53,7 @@ const (
 	call                                // puts a return address on the stack of the predictor
 	returns                             // takes one
 	indirect                            // a branch to a register
+	maintains                           // of caches or TLBs
 )
 
 // pipe is what an instruction issues to. N1's two pipes for simple integer
@@ -97,7 +98,7 @@ var (
 func classOf(in *isa.Inst) class {
 	switch in.Op.Class() {
 	case isa.ClassDIV:
-		return choose(in.Sf, classDiv64, classDiv32)
+		return pick(in.Sf, classDiv64, classDiv32)
 	case isa.ClassBRANCH:
 		return classBranch
 	case isa.ClassSYS, isa.ClassBARRIER:
@@ -109,7 +110,7 @@ func classOf(in *isa.Inst) class {
 	}
 	switch in.Op {
 	case isa.MADD, isa.MSUB:
-		return choose(in.Sf, classMul64, classMul32)
+		return pick(in.Sf, classMul64, classMul32)
 	case isa.SMADDL, isa.SMSUBL, isa.UMADDL, isa.UMSUBL:
 		return classMul32
 	case isa.SMULH, isa.UMULH:
@@ -119,20 +120,13 @@ func classOf(in *isa.Inst) class {
 	case isa.BFM, isa.ADDext, isa.ADDSext, isa.SUBext, isa.SUBSext:
 		return classShifted
 	case isa.EXTR:
-		return choose(in.Rn == in.Rm, classInt, classExtract)
+		return pick(in.Rn == in.Rm, classInt, classExtract)
 	case isa.ADDreg, isa.ADDSreg, isa.SUBreg, isa.SUBSreg:
-		return choose(in.Shift == isa.LSL && in.Amount <= 4, classInt, classShifted)
+		return pick(in.Shift == isa.LSL && in.Amount <= 4, classInt, classShifted)
 	case isa.ANDSreg, isa.BICS:
-		return choose(in.Amount == 0, classInt, classShifted)
+		return pick(in.Amount == 0, classInt, classShifted)
 	}
 	return classInt
-}
-
-func choose(yes bool, a, b class) class {
-	if yes {
-		return a
-	}
-	return b
 }
 
 // Instructions that read or write NZCV besides conditional branches.
@@ -346,6 +340,8 @@ func (t *timing) order(in *isa.Inst) {
 		t.flags |= indirect
 	case isa.RET:
 		t.flags |= returns
+	case isa.SYS:
+		t.flags |= maintains
 	}
 }
 
