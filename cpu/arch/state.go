@@ -29,8 +29,9 @@ import (
 
 // State is the architectural state of one PE or of one vCPU.
 type State struct {
-	X       [32]uint64 // X0 to X30; X[31] is the zero register, 0 between instructions
-	SP      [4]uint64  // SP_EL0, SP_EL1, SP_EL2; the last does not exist
+	X       [32]uint64    // X0 to X30; X[31] is the zero register, 0 between instructions
+	SP      [4]uint64     // SP_EL0, SP_EL1, SP_EL2; the last does not exist
+	V       [32][2]uint64 // SIMD and FP registers, the low half first
 	PC      uint64
 	PState                  // NZCV, DAIF, EL …
 	Reg     [NumRegs]uint64 // system registers that are stored, by their place in the table
@@ -93,6 +94,10 @@ func (s *State) Sync(c *sim.Codec) {
 	}
 	for i := range s.SP {
 		c.U64(&s.SP[i])
+	}
+	for i := range s.V {
+		c.U64(&s.V[i][0])
+		c.U64(&s.V[i][1])
 	}
 	c.U64(&s.PC)
 	s.PState.Sync(c)

@@ -32,7 +32,7 @@ const (
 	dumpAt    = 0xc00000
 
 	inputBytes   = 1 << 16
-	scratchBytes = 1 << 17
+	scratchBytes = 1 << 18
 	dumpBytes    = 35 * 8
 	perTest      = 8 // random instructions, or pairs of them
 )
@@ -244,7 +244,7 @@ func (g *generator) access(word uint32, in *isa.Inst, p *pattern) {
 		if in, _ := isa.Decode(word); g.any(2) == 0 {
 			g.asm("ldp %s%d, %[1]s%[3]d, [x26]", map[bool]string{true: "x", false: "w"}[in.Sf], in.Rm, in.Rm+1)
 		}
-	case isa.LDRlit, isa.LDRSWlit, isa.PRFMlit:
+	case isa.LDRlit, isa.LDRSWlit, isa.LDRVlit, isa.PRFMlit:
 		g.set(&word, p, "imm19", -g.any(min(uint64(len(g.words)), 1000)+1))
 	default:
 		switch {

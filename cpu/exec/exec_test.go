@@ -39,6 +39,7 @@ func flatIn(t testing.TB, m *mmu.Memory, d *mmu.Domain) *Exec {
 	s.Reg[arch.TCR_EL1] = 25 | 1<<23 | 2<<32 // 39 bits below, nothing above, 40 bits out
 	s.Reg[arch.MAIR_EL1] = 0xff
 	s.Reg[arch.SCTLR_EL1] |= 1 | 1<<14 | 1<<15 | 1<<26 // M, and what EL0 may: DC ZVA, CTR, cache maintenance
+	s.Reg[arch.CPACR_EL1] = 3 << 20
 	s.EL, s.SPSel = 0, 0
 	pe.Load(s, nil)
 	return New(m, NewCode(m), pe)

@@ -55,7 +55,7 @@ func destination(r uint8) uint8 {
 // usesMemory reports whether Rn is a base, for which SP must be aligned.
 func usesMemory(in *isa.Inst) bool {
 	switch in.Op {
-	case isa.LDRlit, isa.LDRSWlit, isa.PRFMlit, isa.PRFMoff, isa.PRFMreg, isa.PRFUM:
+	case isa.LDRlit, isa.LDRSWlit, isa.LDRVlit, isa.PRFMlit, isa.PRFMoff, isa.PRFMreg, isa.PRFUM:
 		return false
 	}
 	c := in.Op.Class()
@@ -238,8 +238,12 @@ func lowerAccess(u *uop, in *isa.Inst) {
 	switch in.Op {
 	case isa.STXR, isa.STLXR, isa.STXP, isa.STLXP:
 		u.rm = destination(in.Rm)
-	case isa.LDRlit, isa.LDRSWlit:
+	case isa.LDRlit, isa.LDRSWlit, isa.LDRVlit:
 		u.imm += uint64(u.off)
+	}
+	if v := vectorOps[in.Op]; v != nil {
+		u.do, u.rd, u.ra, u.size = v, in.Rd, in.Ra, 1<<in.Size
+		return
 	}
 	if u.do = loadOps[in.Op]; u.do != nil {
 		u.rd, u.ra = destination(in.Rd), destination(in.Ra)

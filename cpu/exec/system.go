@@ -194,6 +194,7 @@ const (
 	faultPC
 	faultFetch
 	faultData
+	faultFP
 	faultOther
 )
 
@@ -228,6 +229,8 @@ func (e *Exec) exception() arch.Exception {
 		return e.PE.InstructionAbort(f.abort)
 	case faultData:
 		return e.PE.DataAbort(f.abort, f.write, false, transfer(&e.stop.Inst))
+	case faultFP:
+		return e.PE.RegTrap(e.PE.FPTrap(), 0, 0, false)
 	case faultOther:
 		return f.exception
 	}
@@ -258,6 +261,9 @@ func (e *Exec) taken() {
 func transfer(in *isa.Inst) arch.Transfer {
 	switch in.Op {
 	case isa.LDXR, isa.LDAXR, isa.STXR, isa.STLXR:
+		return 0
+	}
+	if vectorOps[in.Op] != nil {
 		return 0
 	}
 	name, class := in.Op.String(), in.Op.Class()

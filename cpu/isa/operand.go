@@ -5,6 +5,7 @@ import (
 	"fmt"
 	mathbits "math/bits"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -873,11 +874,11 @@ func (p *parser) parseOffset(kind offsetKind) error {
 	shift, least, most, field := uint32(0), int64(0), int64(0), uint8(10)
 	switch kind {
 	case offsetImm12:
-		shift, most = p.word>>30, 4095
+		shift, most = p.accessShift(), 4095
 	case offsetImm9:
 		least, most, field = -256, 255, 12
 	case offsetImm7:
-		shift, least, most, field = 2+p.word>>31, -64, 63, 15
+		shift, least, most, field = p.pairShift(), -64, 63, 15
 	}
 	if n&(1<<shift-1) != 0 || n>>shift < least || n>>shift > most {
 		if kind == noOffset {
@@ -890,6 +891,64 @@ func (p *parser) parseOffset(kind offsetKind) error {
 		return p.wrong(at, "the offset is not %d … %d%s", least<<shift, most<<shift, step)
 	}
 	p.word |= uint32(n>>shift) << field & (uint32(most-least) << field)
+	return nil
+}
+
+// accessShift is log2 of the bytes that a load or store of one register moves.
+func (p *parser) accessShift() uint32 {
+	if p.word&(vectorBit|quadBit) == vectorBit|quadBit {
+		return 4
+	}
+	return p.word >> 30
+}
+
+// pairShift is the same of each register of a pair.
+func (p *parser) pairShift() uint32 {
+	if p.word&vectorBit != 0 {
+		return 2 + p.word>>30
+	}
+	return 2 + p.word>>31
+}
+
+const (
+	vectorBit = 1 << 26 // loads and stores: V
+	quadBit   = 1 << 23 // with V, of one register: Q
+)
+
+// A vectorReg is a SIMD and FP register by the name that goes with its size: the
+// field of that is size, or opc from s on, or it is q.
+type vectorReg struct {
+	at        uint8
+	opc, quad bool
+}
+
+const vectorNames = "bhsdq"
+
+func (o vectorReg) print(in *Inst, _ uint64) string {
+	return fmt.Sprintf("%c%d", vectorNames[in.Size], bitsOf(in.Word, o.at, 5))
+}
+
+func (o vectorReg) parse(p *parser) error {
+	at := p.at
+	name := strings.ToLower(p.next().text)
+	size := -1
+	if name != "" {
+		size = strings.IndexByte(vectorNames, name[0])
+	}
+	n, err := strconv.ParseUint(name[min(1, len(name)):], 10, 8)
+	if size < 0 || err != nil || n > 31 || name[1] == '0' && len(name) > 2 {
+		p.at = at
+		return p.due("a SIMD register")
+	}
+	p.word |= uint32(n) << o.at
+	switch first := o.at == 0; {
+	case o.quad != (size == 4) && !o.opc, o.opc && size < 2, o.opc && !first && uint32(size) != p.pairShift():
+		return p.wrong(at, "this SIMD register is not possible here")
+	case o.opc && first:
+		p.word |= uint32(size-2) << 30
+	case !o.opc && !o.quad:
+		p.word |= uint32(size) << 30
+	}
 	return nil
 }
 
@@ -1009,8 +1068,8 @@ func (p *parser) indexExtension() (extend Extend, scaled bool, err error) {
 		return extend, false, nil
 	}
 	at := p.at
-	n, err := p.unsigned(3)
-	size := uint64(p.word >> 30)
+	n, err := p.unsigned(4)
+	size := uint64(p.accessShift())
 	if err == nil && n != 0 && n != size {
 		err = p.wrong(at, "the shift is 0 or %d", size)
 	}

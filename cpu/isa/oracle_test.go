@@ -80,9 +80,12 @@ func read(word uint32, pc uint64) string {
 	return in.Disasm(pc)
 }
 
-// vector reports words of SIMD, floating point, SVE and SME, which are none of
-// ours (C4.1, op0).
-func vector(word uint32) bool { return word>>26&3 == 3 || word>>27&3 == 0 }
+// vector reports words of SIMD, floating point, SVE and SME (C4.1, op0) that are
+// none of ours.
+func vector(word uint32) bool {
+	_, ours := Decode(word)
+	return !ours && (word>>26&3 == 3 || word>>27&3 == 0)
+}
 
 // shouldBeOne reports a word that would be an exclusive, ordered access or high
 // multiplication if those fields had all ones that should have.
