@@ -35,6 +35,7 @@ type machine struct {
 	dest    *mmu.Memory
 	audit   *audit.Audit // nil when nothing is tracked
 	its     *itsDriver   // nil without an ITS
+	outside *outside     // nil if nothing is written without a vCPU on its own
 	streams []kvmcore.Stream
 	trace   *workloads.Trace // nil for a pattern
 	watcher *watcher         // nil unless a page is watched
@@ -44,13 +45,14 @@ type machine struct {
 }
 
 // The cores: one for each vCPU's thread, then these.
-func (m *machine) mainCore() *cpu.Core   { return m.host.Machine.Cores[m.plan.VCPUs] }
-func (m *machine) deviceCore() *cpu.Core { return m.host.Machine.Cores[m.plan.VCPUs+1] }
+func (m *machine) mainCore() *cpu.Core    { return m.host.Machine.Cores[m.plan.VCPUs] }
+func (m *machine) deviceCore() *cpu.Core  { return m.host.Machine.Cores[m.plan.VCPUs+1] }
+func (m *machine) outsideCore() *cpu.Core { return m.host.Machine.Cores[m.plan.VCPUs+2] }
 
 // build wires the machine of a plan with the given tracking.
 func build(s *scenario.Scenario, p *scenario.Plan, track vmm.Tracking) (*machine, error) {
 	m := &machine{plan: p, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
-	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 2})
+	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 3})
 	for _, step := range []func(*scenario.Scenario, vmm.Tracking) error{
 		m.createVM, m.createSlots, m.createVCPUs, m.loadWorkload, m.createVMM,
 	} {
@@ -72,31 +74,28 @@ func (m *machine) createVM(s *scenario.Scenario, track vmm.Tracking) error {
 		return s.Problem("vm.ipa_bits", "", "KVM_CREATE_VM: %v", errno)
 	}
 	m.vm = vm
-	enable := func(key string, cap uint32, arg uint64) error {
-		if _, errno := m.vm.EnableCap(cap, 0, [4]uint64{arg}); errno != kvmcore.OK {
-			return s.Problem(key, "", "KVM_ENABLE_CAP %d: %v", cap, errno)
+	if track != vmm.TrackOff {
+		if errno := vm.SetDesign(p.Design); errno != kvmcore.OK {
+			return s.Problem("tracking.mode", "", "the VM's design: %v", errno)
 		}
+	}
+	if cap, errno := track.Enable(vm, p.RingBytes, p.Manual); errno != kvmcore.OK {
+		return s.Problem(capKeys[cap], "", "KVM_ENABLE_CAP %d: %v", cap, errno)
+	}
+	if p.Split == 0 {
 		return nil
 	}
-	if track.UsesRing() {
-		if err := enable("tracking.ring", kvmcore.CapDirtyRingAcqRel, p.RingBytes); err != nil {
-			return err
-		}
-	}
-	if track == vmm.TrackRingBitmap {
-		if err := enable("tracking.mode", kvmcore.CapDirtyRingBitmap, 0); err != nil {
-			return err
-		}
-	}
-	if p.Manual != 0 && track != vmm.TrackOff {
-		if err := enable("tracking.manual_protect", kvmcore.CapManualProtect2, p.Manual); err != nil {
-			return err
-		}
-	}
-	if p.Split != 0 {
-		return enable("tracking.eager_split", kvmcore.CapEagerSplitChunk, p.Split)
+	if _, errno := vm.EnableCap(kvmcore.CapEagerSplitChunk, 0, [4]uint64{p.Split}); errno != kvmcore.OK {
+		return s.Problem("tracking.eager_split", "", "KVM_ENABLE_CAP %d: %v", kvmcore.CapEagerSplitChunk, errno)
 	}
 	return nil
+}
+
+// capKeys are the keys to blame for a capability that is refused.
+var capKeys = map[uint32]string{
+	kvmcore.CapDirtyRingAcqRel: "tracking.ring",
+	kvmcore.CapDirtyRingBitmap: "tracking.mode",
+	kvmcore.CapManualProtect2:  "tracking.manual_protect",
 }
 
 // createSlots maps host memory and makes the memslots; the VMM turns their
@@ -157,7 +156,13 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
 	p := m.plan
-	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum}
+	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum,
+		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed)}
+	if track != vmm.TrackOff {
+		spec.RingMax = uint32(p.RingMax)
+	} else {
+		spec.Edits = 0
+	}
 	if spec.Costs, err = vmm.LoadCosts(string(s.Host.Profile)); err != nil {
 		return err
 	}
@@ -169,6 +174,9 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 		if w.Save, err = m.createITS(s); err != nil {
 			return err
 		}
+	}
+	if p.Outside.Gap != 0 {
+		m.createOutside(s, &w)
 	}
 	if track == vmm.TrackOff {
 		spec.Period = 0
@@ -184,6 +192,10 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 	if m.its != nil {
 		m.its.vmm = m.vmm
 		m.vmm.Adopt(m.its.thread, m.its.comp)
+	}
+	if m.outside != nil {
+		m.outside.vmm = m.vmm
+		m.vmm.Adopt(m.outside.thread, m.outside.comp)
 	}
 	return nil
 }
@@ -211,6 +223,9 @@ func (m *machine) register() {
 	if m.its != nil {
 		m.its.register(m.stats)
 	}
+	if m.outside != nil {
+		m.outside.register(m.stats)
+	}
 }
 
 // Sync saves, restores or hashes the whole machine.
@@ -227,6 +242,9 @@ func (m *machine) Sync(c *sim.Codec) {
 	}
 	if m.its != nil {
 		m.its.Sync(c)
+	}
+	if m.outside != nil {
+		m.outside.Sync(c)
 	}
 	m.engine.Sync(c)
 }

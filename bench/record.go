@@ -56,6 +56,9 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	if m.its != nil {
 		r.Threads = append(r.Threads, m.threadTime("devices", m.its.thread))
 	}
+	if m.outside != nil {
+		r.Threads = append(r.Threads, m.threadTime("outside", m.outside.thread))
+	}
 	r.Figures = figures(m.plan.Profile)
 	r.Failed = s.Audit.OnLoss == "fail" && r.Audit.LostPages != 0
 	// Last: the audit has finished its count by now.
@@ -199,6 +202,7 @@ func Statistics() ([]sim.Stat, error) {
 	s := scenario.Default()
 	s.ITS.Devices = 1
 	s.VM.VCPUs = scenario.OptCount{N: 1}
+	s.Outside.Rate = 1
 	p, err := s.Plan(nil)
 	if err != nil {
 		return nil, err

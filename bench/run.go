@@ -105,6 +105,9 @@ func (m *machine) simulate(r *Result, o Options) error {
 		if m.its != nil {
 			m.its.arm(m.engine)
 		}
+		if m.outside != nil {
+			m.outside.arm(m.engine)
+		}
 	} else if err := m.resume(r, o); err != nil {
 		return err
 	}

@@ -58,9 +58,10 @@ func TestBitmapSummary(t *testing.T) {
 // Memory of rings and bitmaps goes back to the allocator.
 func TestAllocation(t *testing.T) {
 	h := NewHost(HostSpec{})
+	vm := h.CreateVM()
 	used := h.Machine.Alloc.Used
 	for _, bytes := range []uint32{4096, 65536, 1 << 20} {
-		r, ok := h.newRing(bytes)
+		r, ok := vm.newRing(bytes / RingEntryBytes)
 		if !ok || r.Size != bytes/16 || r.SoftLimit != bytes/16-64 || r.EntryPA(r.Size) != r.Base {
 			t.Errorf("ring of %d bytes: %+v", bytes, r)
 		}

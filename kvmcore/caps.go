@@ -84,19 +84,30 @@ func (vm *VM) EnableCap(cap, flags uint32, args [4]uint64) (int64, Errno) {
 
 // enableRing is kvm_vm_ioctl_enable_dirty_log_ring: size in bytes.
 func (vm *VM) enableRing(size uint32) Errno {
+	if e := vm.checkRingSize(size); e != OK {
+		return e
+	}
 	switch {
-	case size == 0 || bits.OnesCount32(size) != 1:
-		return EINVAL
-	case size < RingReservedEntries*RingEntryBytes || uint64(size) < vm.Host.Page.Size():
-		return EINVAL
-	case size > RingMaxEntries*RingEntryBytes:
-		return E2BIG
 	case vm.RingSize != 0: // set once, the same size again included
 		return EINVAL
 	case len(vm.VCPUs) != 0:
 		return EINVAL
 	}
 	vm.RingSize = size
+	return OK
+}
+
+// checkRingSize tells whether a ring may have that many bytes.
+func (vm *VM) checkRingSize(size uint32) Errno {
+	least := uint64(vm.Design.Reserve) * RingEntryBytes
+	switch {
+	case size == 0 || bits.OnesCount32(size) != 1 && !vm.Design.AnySize:
+		return EINVAL
+	case uint64(size) < least || uint64(size) < vm.Host.Page.Size() || size%RingEntryBytes != 0:
+		return EINVAL
+	case size > RingMaxEntries*RingEntryBytes:
+		return E2BIG
+	}
 	return OK
 }
 

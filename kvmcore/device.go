@@ -56,11 +56,21 @@ func (vm *VM) CreateDevice(name string) (Device, Errno) {
 		vm.Devices = append(vm.Devices, d)
 		return d, OK
 	case DeviceITS:
+		if vm.Design.Detect == DetectITS && vm.RingSize != 0 && !vm.RingWithBitmap {
+			return nil, EINVAL
+		}
 		d := g.createITS()
 		vm.Devices = append(vm.Devices, d)
 		return d, OK
 	}
 	return nil, ENODEV
+}
+
+// doomed tells whether an ITS will write guest memory that nobody records: rings
+// are on, slots get no bitmap.
+func (vm *VM) doomed() bool {
+	return vm.RingSize != 0 && !vm.RingWithBitmap && vm.policy != &policyVMRing && vm.policy != &policyVMRing1 &&
+		vm.vgic != nil && len(vm.vgic.itss) != 0
 }
 
 // SetAttr is KVM_SET_DEVICE_ATTR on thread t, whose core's clock takes the cost.

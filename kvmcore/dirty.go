@@ -5,15 +5,21 @@ import (
 	"ringmap/sim"
 )
 
-// record is what the kernel does with the news that a page was written.
+// record is what the kernel does with the news that a page was written: Linux
+// does one of these, other policies also two at once.
 type record uint8
 
 const (
-	recordNothing record = iota // the slot is not logged
-	recordRing                  // an entry in the ring of the vCPU loaded here
-	recordBitmap                // a bit in the slot's bitmap
-	recordLost                  // nowhere, though the slot is logged
-	recordDropped               // nowhere, because the loaded vCPU belongs to another VM
+	recordRing    record = 1 << iota // an entry in the ring of the vCPU loaded here
+	recordBitmap                     // a bit in the slot's bitmap
+	recordLost                       // nowhere, though the slot is logged
+	recordDropped                    // nowhere, because the loaded vCPU belongs to another VM
+	recordVMRing                     // an entry in the VM's ring, which Linux does not have
+	recordFlag                       // the VM's "a ring was full" flag, which Linux does not have
+
+	recordNothing record = 0 // the slot is not logged
+
+	recorded = recordRing | recordBitmap | recordVMRing
 )
 
 // markPageDirtyInSlot decides where it is recorded that a page of slot s was
@@ -45,37 +51,46 @@ func (vm *VM) markPageDirtyInSlot(v *VCPU, s *Slot) record {
 // kvm_arch_allow_write_without_running_vcpu.
 func (vm *VM) allowWriteWithoutRunningVCPU() bool { return vm.tableWriteInProgress }
 
-// markPath records one dirty page: the micro-ops behind the decision above.
+// markPath records one dirty page, or the pages of one mapping: the micro-ops
+// behind the decision above.
 type markPath struct {
-	gfn mmu.GFN
-	ref slotRef
+	gfn   mmu.GFN
+	pages uint64 // from gfn on; more than 1 only where blocks are logged whole
+	ref   slotRef
+	then  record // what is left to do, by the steps of mark.go
+	words uint8  // bitmap words in the block under way
 }
 
-// Steps of markPath.
+// Steps of markPath; those of records that Linux does not make are in mark.go.
 const (
 	markDecide uint8 = iota
 	markBitSet
+	markWordsSet
+	markNext
+	markPushVM
+	markPushedVM
 )
 
 // markDirty opens the path that records gfn of slot s.
-func (t *Thread) markDirty(s *Slot, gfn mmu.GFN) {
-	t.mark.gfn = gfn
+func (t *Thread) markDirty(s *Slot, gfn mmu.GFN) { t.markPages(s, gfn, 1) }
+
+func (t *Thread) markPages(s *Slot, gfn mmu.GFN, pages uint64) {
+	t.mark.gfn, t.mark.pages = gfn, pages
 	t.mark.ref.set(s)
 	t.push(pathMark, CauseMark)
 }
 
 func (t *Thread) stepMark(f *frame) {
 	m, vm, v := &t.mark, t.vm, t.VCPU
-	if f.pc == markBitSet {
-		t.countBit()
-		t.ret()
+	if f.pc != markDecide {
+		t.stepMarkOn(f)
 		return
 	}
 	s := vm.slot(&m.ref)
-	what := vm.markPageDirtyInSlot(v, s)
-	if what == recordRing || what == recordBitmap {
+	what := vm.policy.record(vm, v, s)
+	if what&recorded != 0 {
 		if t.dropRecord() {
-			t.lose(LossDropped, m.gfn, 1)
+			t.lose(LossDropped, m.gfn, m.pages)
 			t.ret()
 			return
 		}
@@ -88,67 +103,84 @@ func (t *Thread) stepMark(f *frame) {
 		t.pushEntry(v, s, m.gfn)
 		t.ret()
 	case recordBitmap:
-		t.setDirtyBit(s, uint64(m.gfn-s.Base))
-		f.pc = markBitSet
+		f.pc = t.setDirtyBits(s)
 	case recordLost:
-		t.lose(LossNoVCPU, m.gfn, 1)
+		t.lose(LossNoVCPU, m.gfn, m.pages)
+		vm.noticeLoss(t)
 		t.ret()
 	case recordDropped:
 		if s != nil && s.Flags&SlotLogDirty != 0 {
-			t.lose(LossWrongVM, m.gfn, 1)
+			t.lose(LossWrongVM, m.gfn, m.pages)
 		}
 		t.ret()
-	default:
+	case recordNothing:
 		t.ret()
+	default:
+		t.markTwice(f, s, what)
 	}
 }
 
 // pushEntry writes a ring entry: kvm_dirty_ring_push. Nobody but the thread of
 // the owning vCPU pushes, so there is no lock.
 func (t *Thread) pushEntry(v *VCPU, s *Slot, gfn mmu.GFN) {
-	r, b := &v.Ring, &t.Block
+	r := &v.Ring
 	if r.Used() >= r.Size {
 		t.Host.warnOnce("kvm_dirty_ring_push") // and overwrites the oldest
 		t.overrun(r)
 	}
-	if int32(r.DirtyIndex-r.ResetIndex) < 0 {
+	if int32(r.Used()) < 0 {
 		t.lose(LossResetPastDirty, gfn, 1) // reset will not see this entry before the indices wrap
 	}
-	e := r.EntryPA(r.DirtyIndex)
-	b.Delay(t.Host.Profile.Push)
-	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
-	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
-	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
-	b.Store(e+entryFlags, 4, RingFlagDirty)
+	t.vm.Design.Layout.push(t, r, s, gfn)
 	t.tell(StoryPushed, gfn, uint64(r.DirtyIndex), 0)
-	r.DirtyIndex++
+	r.DirtyIndex = r.Next(r.DirtyIndex)
 	if r.SoftFull() {
-		v.Requests |= ReqDirtyRingSoftFull
+		v.requestFull()
 	}
 	v.countPush(t.Core.Now, gfn)
 }
 
-// setDirtyBit sets a bit of the slot's bitmap atomically: set_bit_le.
-func (t *Thread) setDirtyBit(s *Slot, rel uint64) {
+// pushInEntry writes the entry in Linux's layout: the flags last.
+func (t *Thread) pushInEntry(r *Ring, s *Slot, gfn mmu.GFN) {
+	b, e := &t.Block, r.EntryPA(r.DirtyIndex)
+	b.Delay(t.pushCost(r))
+	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
+	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
+	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
+	b.Store(e+entryFlags, 4, RingFlagDirty|uint64(t.entryOrder())<<RingOrderShift)
+}
+
+// setDirtyBits sets the bits of the path's pages in the slot's bitmap, each word
+// atomically: set_bit_le. It returns the next step.
+func (t *Thread) setDirtyBits(s *Slot) uint8 {
+	m := &t.mark
 	t.Block.Delay(t.Host.Profile.SetBit)
+	rel := uint64(m.gfn - s.Base)
+	if m.pages > 1 {
+		return t.setDirtyWords(s, rel)
+	}
 	t.Block.Push(mmu.Op{
 		Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: 1 << (rel % 64),
 	})
 	s.Bitmap.note(rel / 64)
+	return markBitSet
 }
 
 // countBit follows a bit that has been set.
 func (t *Thread) countBit() {
-	h, gfn := t.Host, t.mark.gfn
+	gfn := t.mark.gfn
 	bit := uint64(1) << (uint64(gfn-t.mark.ref.base) % 64)
 	old := t.Block.Out[t.ran-1]&bit != 0
 	t.tell(StoryBitSet, gfn, boolBit(old), 0)
-	h.Stats.BitsMarked++
-	if !old {
-		h.Stats.BitsSet++
-	}
+	t.countBits(1, boolBit(!old))
+}
+
+// countBits counts pages recorded in a bitmap, some of them for the first time.
+func (t *Thread) countBits(marked, set uint64) {
+	t.Host.Stats.BitsMarked += marked
+	t.Host.Stats.BitsSet += set
 	if t.VCPU != nil {
-		t.VCPU.Stats.BitsMarked++
+		t.VCPU.Stats.BitsMarked += marked
 	}
 }
 
@@ -164,6 +196,16 @@ func (t *Thread) dropRecord() bool {
 	}
 	h.Stats.DropCountdown = 0
 	return true
+}
+
+// WriteGuest is a write of guest memory by the kernel on its own behalf, with no
+// vCPU running and as the interrupt controller writes its tables: without the
+// warning. Errors as those of KVM's own writes.
+func (vm *VM) WriteGuest(t *Thread, ipa mmu.IPA, p []byte) Errno {
+	vm.tableWriteInProgress = true
+	e := vm.writeGuest(t, ipa, p)
+	vm.tableWriteInProgress = false
+	return e
 }
 
 // writeGuest is the kernel's write of guest memory at ipa: kvm_write_guest. It
@@ -296,5 +338,8 @@ func boolBit(b bool) uint64 {
 
 func (m *markPath) sync(c *sim.Codec) {
 	sim.Uint(c, &m.gfn)
+	c.U64(&m.pages)
+	sim.Uint(c, &m.then)
+	c.U8(&m.words)
 	m.ref.sync(c)
 }

@@ -116,8 +116,8 @@ func (vm *VM) logging(s *Slot) bool {
 	return s.Flags&SlotLogDirty != 0
 }
 
-// sharedFaults tells whether faults take mmu_lock for read: since 6.2.
-func (vm *VM) sharedFaults() bool { return vm.Host.Kernel.Version >= 602 }
+// sharedFaults tells whether faults take mmu_lock for read.
+func (vm *VM) sharedFaults() bool { return vm.Host.Kernel.sharesFaults() }
 
 // hostPage asks the process for the page: __kvm_faultin_pfn. False means that
 // the fault is over.
@@ -156,14 +156,14 @@ func (t *Thread) chooseMapping(s *Slot) {
 	p, vm, page := &t.fault, t.vm, t.Host.Page
 	gfn := page.GFN(p.ipa)
 	p.bytes = page.Size()
-	if !p.logging {
+	if !p.logging || vm.Design.LogBlock {
 		p.bytes = vm.mappingSize(s, gfn, p.host.Block)
 	}
 	p.writable = p.host.Writable && s.Flags&SlotReadonly == 0 && (p.access == mmu.AccessWrite || !p.logging)
 
 	first := page.GFN(p.ipa &^ mmu.IPA(p.bytes-1))
 	p.gfn = first
-	if t.Host.Kernel.Version < 700 && t.Host.Memory.find(s.HVAOf(gfn, page)).backing == BackingTHP {
+	if t.Host.Kernel.Version < 700 && !vm.Design.LogBlock && t.Host.Memory.find(s.HVAOf(gfn, page)).backing == BackingTHP {
 		p.gfn = gfn // transparent_hugepage_adjust moved the mapping, not the gfn
 	}
 
@@ -175,7 +175,7 @@ func (t *Thread) chooseMapping(s *Slot) {
 	p.relaxes = p.perm && uint64(1)<<vm.Stage2.Shift(p.level) == p.bytes
 	if p.relaxes {
 		tlbi := uint8(0)
-		if t.Host.Kernel.Version < 605 {
+		if t.Host.Kernel.broadcastsRelax() {
 			tlbi = mmu.OpBroadcast
 		}
 		p.relax = vm.Stage2.Relax(ipa, prot, vm.sharedFaults(), tlbi)
@@ -237,6 +237,10 @@ func (t *Thread) faultResult() {
 		t.tell(StoryMapped, st.GFN, boolBit(p.writable), p.bytes)
 	}
 	if !p.writable {
+		return
+	}
+	if vm.Design.LogBlock {
+		t.markPages(s, first, n)
 		return
 	}
 	if n > 1 && s.Flags&SlotLogDirty != 0 {

@@ -50,7 +50,7 @@ func (h *Host) CreateVMType(ipaBits uint8) (*VM, Errno) {
 		return nil, EINVAL
 	}
 	h.vmids++
-	vm := &VM{Host: h, VMID: h.vmids}
+	vm := &VM{Host: h, VMID: h.vmids, Design: LinuxDesign(), policy: &policyRingBitmap}
 	vm.Stage2 = mmu.NewStage2(h.Machine.Mem, h.Machine.Alloc, h.Page, ipaBits, vm.VMID)
 	h.VMs = append(h.VMs, vm)
 	return vm, OK
@@ -62,6 +62,13 @@ func (vm *VM) Destroy() {
 	h := vm.Host
 	for _, v := range vm.VCPUs {
 		h.freeRing(&v.Ring)
+	}
+	h.freeRing(&vm.VMRing)
+	for _, word := range []*mmu.PA{&vm.FullFlag, &vm.vmRingLock.word} {
+		if *word != 0 {
+			h.Machine.Alloc.Free(word.PFN(), 0)
+			*word = 0
+		}
 	}
 	for _, s := range vm.Slots.All() {
 		h.freeBitmap(&s.Bitmap)
@@ -90,7 +97,7 @@ func (vm *VM) CreateVCPU(id uint64) (*VCPU, Errno) {
 		return nil, EBUSY
 	}
 	h := vm.Host
-	ring, ok := h.newRing(vm.RingSize)
+	ring, ok := vm.newRing(vm.RingSize / RingEntryBytes)
 	if !ok {
 		return nil, ENOMEM
 	}

@@ -12,6 +12,9 @@ type Kernel struct {
 	Version   int              // 702, 612
 	Hazards   [numHazards]bool // true = real: the kernel's own behaviour; false = repaired
 	DropEvery uint64           // drops every nth record, 0 = never: the switch that tests the audit
+	MMULock   MMULockMode      // how faults take mmu_lock
+	RelaxTLBI RelaxTLBIMode    // how relaxing a permission invalidates
+	Reset     ResetMode        // how KVM_RESET_DIRTY_RINGS stops early
 }
 
 // Kernels lists the names that ParseKernel accepts, the default first.

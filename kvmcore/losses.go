@@ -19,13 +19,17 @@ const (
 	LossResetPastDirty                    // the ring's indices crossed: this entry will not be reset
 	LossInitiallySet                      // ring with INITIALLY_SET: the slot was not protected when logging began
 	LossGetCopyFault                      // GET cleared bits that it could not copy out
+	LossVMRingFull                        // the VM's ring was full: it has no vCPU that would wait for room
+	LossVMRingPaused                      // the same, while no vCPU was in KVM_RUN: nobody to kick
+	LossEdited                            // userspace changed the ring entry before it was reset
 	LossDropped                           // dropped by the test switch kernel.drop_every
 	NumLossCauses
 )
 
 var lossNames = [NumLossCauses]string{
 	"no_vcpu", "ring_overflow", "wrong_vm", "block_mapping", "stale_batch",
-	"reset_interrupted", "reset_past_dirty", "initially_set", "get_copy_fault", "dropped",
+	"reset_interrupted", "reset_past_dirty", "initially_set", "get_copy_fault",
+	"vmring_full", "vmring_full_paused", "ring_edited", "dropped",
 }
 
 var lossTexts = [NumLossCauses]string{
@@ -38,6 +42,9 @@ var lossTexts = [NumLossCauses]string{
 	"the ring's reset index had passed its dirty index: the page will not be re-protected",
 	"INITIALLY_SET left the slot unprotected: writes to pages already writable are not pushed",
 	"GET_DIRTY_LOG had cleared the bit when the copy to userspace failed",
+	"the VM's ring was full when a page was written without a vCPU",
+	"the VM's ring was full and no vCPU was running: nobody to kick",
+	"userspace changed the ring entry between push and reset: its page was not protected again",
 	"dropped by the test switch drop_every",
 }
 
@@ -72,6 +79,31 @@ func (t *Thread) lose(cause LossCause, gfn mmu.GFN, pages uint64) {
 	if s := h.Story; s != nil && s.VMID == l.VMID && s.GFN-gfn < mmu.GFN(pages) {
 		t.tell(StoryLost, s.GFN, uint64(cause), 0)
 	}
+}
+
+// NoteEdit enters the pages of a ring entry into the ledger that userspace is
+// about to change while it waits for its reset: by index of the ring and
+// free-running index of the entry.
+func (h *Host) NoteEdit(t *Thread, vm *VM, ring int, entry uint32) {
+	r := vm.Ring(ring)
+	e, mem := r.EntryPA(entry), h.Machine.Mem
+	id, rel := mem.Load(e+entrySlot, 4), mem.Load(e+entryOffset, 8)
+	s := vm.Slots.ByID(uint16(id))
+	if id>>16 != 0 || s == nil || rel >= s.Pages {
+		return
+	}
+	pages := uint64(1)
+	if vm.Design.Sized {
+		word := mem.Load(e, 4)
+		if !vm.Design.Layout.Indexed {
+			word >>= RingOrderShift
+		}
+		pages = min(pagesOfOrder(word&0xff), s.Pages-rel)
+	}
+	saved := t.vm
+	t.vm = vm
+	t.lose(LossEdited, s.Base+mmu.GFN(rel), pages)
+	t.vm = saved
 }
 
 // vcpuIndex is the vCPU loaded on this CPU, -1 if none is.

@@ -76,6 +76,10 @@ func (vm *VM) checkRegion(r Region) (slotChange, Errno) {
 		return 0, EINVAL
 	}
 
+	if flags&SlotLogDirty != 0 && vm.Design.Detect == DetectEnable && vm.doomed() {
+		return 0, EINVAL
+	}
+
 	old := vm.Slots.ByID(id)
 	if r.Size == 0 {
 		if old == nil {

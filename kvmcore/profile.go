@@ -33,6 +33,9 @@ type Profile struct {
 	HostPage     uint64 // finding the host page behind a guest page
 	SetBit       uint64 // recording in a bitmap
 	Push         uint64 // recording in a ring
+	Wrap         uint64 // an index that wraps by comparing, above one that is masked
+	UserCopy     uint64 // one access to userspace's memory with its checks
+	Kick         uint64 // an interrupt for another core
 	Steal        uint64 // the stolen-time update
 	Ioctl        uint64 // any other system call
 	ResetEntry   uint64 // an entry of a reset
@@ -95,6 +98,9 @@ var profileFields = []field{
 	{name: "host_page", wide: func(p *Profile) *uint64 { return &p.HostPage }},
 	{name: "set_bit", wide: func(p *Profile) *uint64 { return &p.SetBit }},
 	{name: "push", wide: func(p *Profile) *uint64 { return &p.Push }},
+	{name: "wrap", wide: func(p *Profile) *uint64 { return &p.Wrap }},
+	{name: "user_copy", wide: func(p *Profile) *uint64 { return &p.UserCopy }},
+	{name: "kick", wide: func(p *Profile) *uint64 { return &p.Kick }},
 	{name: "steal", wide: func(p *Profile) *uint64 { return &p.Steal }},
 	{name: "ioctl", wide: func(p *Profile) *uint64 { return &p.Ioctl }},
 	{name: "reset_entry", wide: func(p *Profile) *uint64 { return &p.ResetEntry }},

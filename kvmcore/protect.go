@@ -48,6 +48,13 @@ func (t *Thread) maskedSpan(s *Slot, offset, mask uint64) {
 	t.span = spanPath{first: first, end: end, split: t.vm.InitiallySet() && t.vm.EagerSplit != 0}
 }
 
+// pageSpan prepares the path for n pages from page offset of the slot on, cut off
+// at its end.
+func (t *Thread) pageSpan(s *Slot, offset, n uint64) {
+	first := s.Base + mmu.GFN(offset)
+	t.span = spanPath{first: first, end: first + mmu.GFN(min(n, s.Pages-offset)), split: t.vm.InitiallySet() && t.vm.EagerSplit != 0}
+}
+
 func (t *Thread) stepSpan(f *frame) {
 	p, vm := &t.span, t.vm
 	switch f.pc {

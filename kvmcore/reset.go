@@ -43,6 +43,7 @@ type resetPath struct {
 type dirtyGFN struct {
 	slot   uint32 // as_id << 16 | id
 	offset uint64
+	pages  uint64 // 1 unless the design has sized entries
 }
 
 // Steps of resetPath.
@@ -75,11 +76,11 @@ func (t *Thread) stepReset(f *frame) {
 		r.bounded = t.Host.Kernel.boundsReset()
 		f.pc = resetRing
 	case resetRing:
-		if r.ring == len(vm.VCPUs) {
+		if r.ring == vm.Rings() {
 			f.pc = resetLeave
 			return
 		}
-		t.Host.Stats.Occupancy.Add(uint64(vm.VCPUs[r.ring].Ring.Used()))
+		t.Host.Stats.Occupancy.Add(uint64(vm.Ring(r.ring).Used()))
 		f.pc = t.loadEntry()
 	case resetTake:
 		f.pc = t.takeEntry()
@@ -92,6 +93,7 @@ func (t *Thread) stepReset(f *frame) {
 	case resetSpan:
 		f.pc = resetUnlock
 		t.Block.Delay(t.Host.Profile.ResetBatch)
+		t.clearBatchBits()
 		t.call(pathSpan)
 	case resetUnlock:
 		vm.MMULock.release(t, false)
@@ -115,7 +117,7 @@ func (t *Thread) stepReset(f *frame) {
 // loadEntry loads the entry at the ring's reset index, or ends the ring.
 func (t *Thread) loadEntry() uint8 {
 	r, h := &t.reset, t.Host
-	ring := &t.vm.VCPUs[r.ring].Ring
+	ring := t.vm.Ring(r.ring)
 	switch {
 	case r.bounded && r.counter == maxReset:
 		return t.endRing()
@@ -125,29 +127,32 @@ func (t *Thread) loadEntry() uint8 {
 	case ring.Used() == 0 && !h.Kernel.Hazards[HazardResetPastDirty]:
 		return t.endRing()
 	}
-	e, b := ring.EntryPA(ring.ResetIndex), &t.Block
-	b.Delay(h.Profile.ResetEntry)
+	return t.vm.Design.Layout.load(t, ring)
+}
+
+// loadInEntry loads the entry in Linux's layout.
+func (t *Thread) loadInEntry(ring *Ring) uint8 {
+	r, e, b := &t.reset, ring.EntryPA(ring.ResetIndex), &t.Block
+	b.Delay(t.resetCost(ring))
 	r.first = uint8(b.LoadAcquire(e+entryFlags, 4))
 	b.Load(e+entrySlot, 4)
 	b.Load(e+entryOffset, 8)
 	return resetTake
 }
 
-// boundsReset tells whether a reset looks for signals and at maxReset: since 6.17.
-func (k *Kernel) boundsReset() bool { return k.Version >= 617 || k.Hazards[HazardResetInterrupted] }
-
 // takeEntry frees the entry just loaded if it is harvested, and puts its page
 // into the batch.
 func (t *Thread) takeEntry() uint8 {
-	r, out := &t.reset, &t.Block.Out
-	if out[r.first]&RingFlagReset == 0 {
+	r, ring := &t.reset, t.vm.Ring(t.reset.ring)
+	next, ok := t.vm.Design.Layout.take(t, ring)
+	if !ok {
 		return t.endRing()
 	}
-	v := t.vm.VCPUs[r.ring]
-	t.Block.StoreRelease(v.Ring.EntryPA(v.Ring.ResetIndex)+entryFlags, 4, 0)
-	r.next = dirtyGFN{uint32(out[r.first+1]), out[r.first+2]}
-	v.Ring.ResetIndex++
-	v.Stats.ResetEntries++
+	r.next = next
+	ring.ResetIndex = ring.Next(ring.ResetIndex)
+	if r.ring < len(t.vm.VCPUs) {
+		t.vm.VCPUs[r.ring].Stats.ResetEntries++
+	}
 	r.counter++
 	t.tellReset(r.next)
 	switch {
@@ -160,10 +165,40 @@ func (t *Thread) takeEntry() uint8 {
 	return t.loadEntry()
 }
 
+// takeInEntry frees the loaded entry in Linux's layout, if it is harvested.
+func (t *Thread) takeInEntry(ring *Ring) (g dirtyGFN, ok bool) {
+	r, out := &t.reset, &t.Block.Out
+	if out[r.first]&RingFlagReset == 0 {
+		return g, false
+	}
+	t.Block.StoreRelease(ring.EntryPA(ring.ResetIndex)+entryFlags, 4, 0)
+	g = dirtyGFN{uint32(out[r.first+1]), out[r.first+2], 1}
+	if t.vm.Design.Sized {
+		g.pages = pagesOfOrder(out[r.first] >> RingOrderShift & 0xff)
+	}
+	return g, true
+}
+
+// Rings is how many rings the VM has, by the numbers that Ring takes.
+func (vm *VM) Rings() int {
+	if vm.VMRing.Size != 0 {
+		return len(vm.VCPUs) + 1
+	}
+	return len(vm.VCPUs)
+}
+
+// Ring is the ring of that vCPU by index, or behind them the VM's.
+func (vm *VM) Ring(i int) *Ring {
+	if i < len(vm.VCPUs) {
+		return &vm.VCPUs[i].Ring
+	}
+	return &vm.VMRing
+}
+
 // coalesce adds the next entry to the batch if it is of the same slot and its
 // page within 64 of the batch's, in either direction.
 func (r *resetPath) coalesce() bool {
-	if r.next.slot != r.batch.slot {
+	if r.next.slot != r.batch.slot || r.next.pages != 1 || r.batch.pages != 1 {
 		return false
 	}
 	switch d := int64(r.next.offset - r.batch.offset); {
@@ -182,8 +217,12 @@ func (r *resetPath) coalesce() bool {
 // is still pending: entries freed and counted whose pages stay writable.
 func (t *Thread) endRing() uint8 {
 	r := &t.reset
-	v := t.vm.VCPUs[r.ring]
-	v.Stats.Occupancy.Set(t.Core.Now, uint64(v.Ring.Used()))
+	if r.ring < len(t.vm.VCPUs) {
+		v := t.vm.VCPUs[r.ring]
+		v.Stats.Occupancy.Set(t.Core.Now, uint64(v.Ring.Used()))
+	} else {
+		t.Host.Stats.VMRingOccupancy.Set(t.Core.Now, uint64(t.vm.VMRing.Used()))
+	}
 	r.more = false
 	if r.interrupted && t.Host.Kernel.Hazards[HazardResetInterrupted] && r.mask != 0 {
 		if s, live := t.livePages(); s != nil {
@@ -230,6 +269,10 @@ func (t *Thread) batchSpan() bool {
 		return false
 	}
 	h.Stats.ResetBatches++
+	if r.batch.pages > 1 {
+		t.pageSpan(s, r.batch.offset, r.batch.pages)
+		return true
+	}
 	t.maskedSpan(s, r.batch.offset, live)
 	return true
 }
@@ -268,7 +311,7 @@ func (t *Thread) tellReset(g dirtyGFN) {
 		return
 	}
 	if s := t.vm.Slots.ByID(uint16(g.slot)); s != nil && g.offset < s.Pages {
-		t.tell(StoryReset, s.Base+mmu.GFN(g.offset), 0, 0)
+		t.tellSpan(StoryReset, s.Base+mmu.GFN(g.offset), g.pages, 0)
 	}
 }
 
@@ -287,4 +330,33 @@ func (r *resetPath) sync(c *sim.Codec) {
 func (g *dirtyGFN) sync(c *sim.Codec) {
 	c.U32(&g.slot)
 	c.U64(&g.offset)
+	c.U64(&g.pages)
+}
+
+// clearBatchBits clears the bitmap's bits of the batch, where every entry has a
+// bit beside it: kvm_reset_dirty_gfn of the RFC. It comes before the protection,
+// so that what is written behind it is recorded again.
+func (t *Thread) clearBatchBits() {
+	r := &t.reset
+	if !t.vm.policy.both {
+		return
+	}
+	s, live := t.livePages()
+	if s == nil || !s.Bitmap.Exists() {
+		return
+	}
+	for live != 0 { // at most two words
+		at := r.batch.offset + uint64(bits.TrailingZeros64(live))
+		word := at / 64
+		mask, rest := uint64(0), live
+		for rest != 0 {
+			p := r.batch.offset + uint64(bits.TrailingZeros64(rest))
+			if p/64 == word {
+				mask |= 1 << (p % 64)
+				live &= live - 1
+			}
+			rest &= rest - 1
+		}
+		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(word), Size: 8, Val: mask})
+	}
 }

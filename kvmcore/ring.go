@@ -1,6 +1,8 @@
 package kvmcore
 
 import (
+	"fmt"
+	"math"
 	"math/bits"
 
 	"ringmap/mmu"
@@ -16,11 +18,14 @@ const (
 	RingFlagDirty = 1 << 0 // KVM_DIRTY_GFN_F_DIRTY: pushed, to be harvested
 	RingFlagReset = 1 << 1 // KVM_DIRTY_GFN_F_RESET: harvested, to be reset
 	RingFlagMask  = 3
+
+	RingOrderShift = 8 // sized entries: log2 of their pages, above the flags
 )
 
 // Layout of an entry, in bytes.
 const (
 	entryFlags  = 0 // u32
+	entrySize   = 0 // u32: in indexed layouts log2 of the pages, in place of flags
 	entrySlot   = 4 // u32: as_id << 16 | id
 	entryOffset = 8 // u64: page of the slot
 )
@@ -32,19 +37,38 @@ const (
 //	struct kvm_dirty_gfn { u32 flags; u32 slot; u64 offset; }
 type Ring struct {
 	Base       mmu.PA // first entry (dirty_gfns)
-	Size       uint32 // entries, a power of two; 0 = no ring
+	Size       uint32 // entries, a power of two unless the design says any; 0 = no ring
 	SoftLimit  uint32 // entries: at this many used the vCPU exits
 	DirtyIndex uint32 // free running: next entry to push
 	ResetIndex uint32 // free running: next entry to reset
+
+	Wrap         uint32 // indices start over here, a multiple of Size; 0 = at 2^32, as powers of two can
+	Avail, Fetch mmu.PA // indexed layouts: the words of kernel and userspace
 }
 
 // EntryPA returns the address of the entry that free-running index i falls on.
 func (r *Ring) EntryPA(i uint32) mmu.PA {
+	if r.Wrap != 0 {
+		return r.Base + mmu.PA(i%r.Size)*RingEntryBytes
+	}
 	return r.Base + mmu.PA(i&(r.Size-1))*RingEntryBytes
 }
 
+// Next is the free-running index behind i.
+func (r *Ring) Next(i uint32) uint32 {
+	if i++; i == r.Wrap {
+		return 0
+	}
+	return i
+}
+
 // Used is how many entries are pushed and not reset yet: kvm_dirty_ring_used.
-func (r *Ring) Used() uint32 { return r.DirtyIndex - r.ResetIndex }
+func (r *Ring) Used() uint32 {
+	if r.Wrap != 0 && r.DirtyIndex < r.ResetIndex {
+		return r.DirtyIndex - r.ResetIndex + r.Wrap
+	}
+	return r.DirtyIndex - r.ResetIndex
+}
 
 // SoftFull tells whether the vCPU must exit before it enters its guest again:
 // kvm_dirty_ring_soft_full.
@@ -57,20 +81,39 @@ func (r *Ring) Sync(c *sim.Codec) {
 	c.U32(&r.SoftLimit)
 	c.U32(&r.DirtyIndex)
 	c.U32(&r.ResetIndex)
+	c.U32(&r.Wrap)
+	sim.Uint(c, &r.Avail)
+	sim.Uint(c, &r.Fetch)
+	if r.Size == 0 && r.Base != 0 || r.Wrap != 0 && r.Wrap%r.Size != 0 {
+		c.Fail(fmt.Errorf("kvmcore: impossible ring of %d entries", r.Size))
+		*r = Ring{}
+	}
 }
 
-// newRing allocates a zeroed ring of bytes for a vCPU: kvm_dirty_ring_alloc. ok
-// is false when the host has no memory left (ENOMEM). bytes 0 gives no ring.
-func (h *Host) newRing(bytes uint32) (r Ring, ok bool) {
-	if bytes == 0 {
+// newRing allocates a zeroed ring for a vCPU: kvm_dirty_ring_alloc. ok is false
+// when the host has no memory left (ENOMEM). 0 entries give no ring.
+func (vm *VM) newRing(entries uint32) (r Ring, ok bool) {
+	h, d := vm.Host, &vm.Design
+	if entries == 0 {
 		return Ring{}, true
 	}
-	pfn := h.Machine.Alloc.Alloc(blockOrder(uint64(bytes)))
+	pfn := h.Machine.Alloc.Alloc(blockOrder(uint64(entries) * RingEntryBytes))
 	if pfn == mmu.NoFrame {
 		return Ring{}, false
 	}
-	entries := bytes / RingEntryBytes
-	return Ring{Base: pfn.PA(), Size: entries, SoftLimit: entries - RingReservedEntries}, true
+	r = Ring{Base: pfn.PA(), Size: entries, SoftLimit: entries - min(d.Reserve, entries)}
+	if entries&(entries-1) != 0 {
+		r.Wrap = math.MaxUint32 / entries * entries
+	}
+	if d.Layout.Indexed {
+		words := h.Machine.Alloc.Alloc(0)
+		if words == mmu.NoFrame {
+			h.freeRing(&r)
+			return Ring{}, false
+		}
+		r.Avail, r.Fetch = words.PA(), words.PA()+d.Layout.Apart
+	}
+	return r, true
 }
 
 // freeRing gives the ring's memory back: kvm_dirty_ring_free.
@@ -78,7 +121,37 @@ func (h *Host) freeRing(r *Ring) {
 	if r.Size != 0 {
 		h.Machine.Alloc.Free(r.Base.PFN(), blockOrder(uint64(r.Size)*RingEntryBytes))
 	}
+	if r.Avail != 0 {
+		h.Machine.Alloc.Free(r.Avail.PFN(), 0)
+	}
 	*r = Ring{}
+}
+
+// ResizeRing gives the vCPU a ring of another size without destroying it, for
+// which Linux has no ioctl. EINVAL without a ring or for a size that could not
+// have been enabled, EBUSY while the vCPU is in KVM_RUN, the ring holds entries,
+// or rings are being reset; ENOMEM.
+func (v *VCPU) ResizeRing(t *Thread, entries uint32) Errno {
+	vm := v.VM
+	t.spend(sim.Cycle(t.Host.Profile.Ioctl), CauseReset)
+	if v.Ring.Size == 0 {
+		return EINVAL
+	}
+	if e := vm.checkRingSize(entries * RingEntryBytes); e != OK {
+		return e
+	}
+	if v.inside() || v.Ring.Used() != 0 || vm.SlotsLock.writer != 0 {
+		return EBUSY
+	}
+	r, ok := vm.newRing(entries)
+	if !ok {
+		return ENOMEM
+	}
+	t.spend(sim.Cycle(uint64(entries)*RingEntryBytes/8*t.Host.Profile.CopyWord), CauseReset) // zeroed
+	vm.Host.freeRing(&v.Ring)
+	v.Ring = r
+	v.Stats.Resizes++
+	return OK
 }
 
 // blockOrder is the order of the allocator's smallest block of that many bytes.

@@ -71,7 +71,8 @@ func (v *VCPU) Continue(limit sim.Cycle) RunState {
 	t := v.Thread
 	for t.Core.Now < limit {
 		if t.inGuest() {
-			if t.Signal {
+			if t.Signal || t.kicked {
+				t.kicked = false
 				t.stack[0].pc = runKicked
 				continue
 			}
@@ -199,7 +200,7 @@ func (t *Thread) checkRequests(v *VCPU) uint8 {
 		v.Requests &^= ReqVMDead
 		return t.run.toUser(-1, EIO)
 	}
-	if !t.Host.Kernel.Hazards[HazardStealWhenFull] && v.Requests&ReqDirtyRingSoftFull != 0 && v.Ring.SoftFull() {
+	if !t.Host.Kernel.Hazards[HazardStealWhenFull] && v.RingFull() {
 		return t.checkRing(v)
 	}
 	if v.Requests&ReqRecordSteal != 0 {
@@ -214,7 +215,7 @@ func (t *Thread) checkRequests(v *VCPU) uint8 {
 // has been reset, so that entering again without a reset exits at once.
 func (t *Thread) checkRing(v *VCPU) uint8 {
 	if v.Requests&ReqDirtyRingSoftFull != 0 {
-		if v.Ring.SoftFull() {
+		if v.RingFull() {
 			v.Run.ExitReason = ExitDirtyRingFull
 			v.countFullExit()
 			return t.run.toUser(0, OK)
@@ -224,6 +225,12 @@ func (t *Thread) checkRing(v *VCPU) uint8 {
 	v.Stats.stuckFull = false
 	t.Block.Delay(t.Host.Profile.Enter)
 	return runGuestMode
+}
+
+// RingFull tells whether the vCPU was asked to leave KVM_RUN for a full ring that
+// is still full.
+func (v *VCPU) RingFull() bool {
+	return v.Requests&ReqDirtyRingSoftFull != 0 && v.VM.policy.full(v)
 }
 
 // toUser makes KVM_RUN return.

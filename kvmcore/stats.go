@@ -23,11 +23,13 @@ type VCPUStats struct {
 	Splits                              uint64 // blocks broken up by write faults
 	Injected                            uint64 // exceptions given back to the guest
 
-	Pushes      uint64 // ring entries written
-	UniquePages uint64 // of these, first of their page since NextPageEpoch
-	Overruns    uint64 // pushes on a full ring
-	BitsMarked  uint64 // records in bitmaps, bits that were set already included
-	Occupancy   sim.Level
+	Pushes        uint64 // ring entries written
+	UniquePages   uint64 // of these, first of their page since NextPageEpoch
+	Overruns      uint64 // pushes on a full ring
+	RingOverflows uint64 // records that went to the bitmap because the ring was full
+	Resizes       uint64 // times that the ring was given another size
+	BitsMarked    uint64 // records in bitmaps, bits that were set already included
+	Occupancy     sim.Level
 
 	Runs            uint64 // KVM_RUN calls
 	FullExits       uint64 // first exits for a full ring
@@ -64,6 +66,12 @@ type KVMStats struct {
 	WordsScanned   uint64
 	WordsSet       uint64 // of these, with bits that counted
 	BytesCopiedOut uint64
+
+	Kicks           uint64 // vCPUs kicked out of the guest for the VM's ring
+	VMRingPushes    uint64
+	VMRingDrops     uint64 // records that found the VM's ring full
+	VMRingOccupancy sim.Level
+	FullFlags       uint64 // times that a full ring raised the VM's flag
 
 	Losses        [NumLossCauses]uint64
 	DropCountdown uint64 // records since the last one that kernel.drop_every dropped
@@ -169,6 +177,8 @@ var vcpuCounters = []counter[VCPUStats]{
 	{"ring.pushes", "entries", "ring entries written", func(s *VCPUStats) *uint64 { return &s.Pushes }},
 	{"ring.unique_pages", "pages", "pages pushed at least once", func(s *VCPUStats) *uint64 { return &s.UniquePages }},
 	{"ring.overruns", "entries", "pushes on a full ring", func(s *VCPUStats) *uint64 { return &s.Overruns }},
+	{"ring.overflows", "records", "records that went to the bitmap because the ring was full", func(s *VCPUStats) *uint64 { return &s.RingOverflows }},
+	{"ring.resizes", "", "times that the ring was given another size", func(s *VCPUStats) *uint64 { return &s.Resizes }},
 	{"ring.reset_entries", "entries", "ring entries reset", func(s *VCPUStats) *uint64 { return &s.ResetEntries }},
 	{"ring.full_exits", "exits", "exits for a full ring", func(s *VCPUStats) *uint64 { return &s.FullExits }},
 	{"ring.repeat_full_exits", "exits", "further exits for a full ring, the guest not entered in between", func(s *VCPUStats) *uint64 { return &s.RepeatFullExits }},
@@ -183,6 +193,10 @@ var vcpuCounters = []counter[VCPUStats]{
 var kvmCounters = []counter[KVMStats]{
 	{"ring.unique_pages", "pages", "pages pushed at least once, on any ring", func(s *KVMStats) *uint64 { return &s.UniquePages }},
 	{"ring.duplicates", "entries", "pushes of a page that was pushed before", func(s *KVMStats) *uint64 { return &s.DuplicatePushes }},
+	{"vmring.kicks", "kicks", "vCPUs that the kernel kicked out of their guest", func(s *KVMStats) *uint64 { return &s.Kicks }},
+	{"vmring.pushes", "entries", "entries written into the VM's ring", func(s *KVMStats) *uint64 { return &s.VMRingPushes }},
+	{"vmring.drops", "records", "records that found the VM's ring full", func(s *KVMStats) *uint64 { return &s.VMRingDrops }},
+	{"ring.full_flags", "", "times that a full ring raised the VM's flag", func(s *KVMStats) *uint64 { return &s.FullFlags }},
 	{"bitmap.records", "records", "records in bitmaps, of vCPUs and others", func(s *KVMStats) *uint64 { return &s.BitsMarked }},
 	{"bitmap.bits_set", "bits", "bits of bitmaps set that were clear", func(s *KVMStats) *uint64 { return &s.BitsSet }},
 	{"nonvcpu.writes", "writes", "kernel writes of guest pages without a running vCPU", func(s *KVMStats) *uint64 { return &s.NonVCPUWrites }},
@@ -226,6 +240,11 @@ func (h *Host) Register(stats *sim.Stats, vm *VM) {
 	vm.registerSums(stats)
 	vm.registerCores(stats)
 	vm.registerGIC(stats)
+	stats.Level("vmring.occupancy", "entries", "entries of the VM's ring in use", &h.Stats.VMRingOccupancy)
+	stats.Counter("lock.vmring.acquired", "", "acquisitions of the lock of the VM's ring", &vm.vmRingLock.Acquired)
+	stats.Counter("lock.vmring.contended", "", "acquisitions that waited", &vm.vmRingLock.Contended)
+	stats.Counter("lock.vmring.wait_cycles", "cycles", "time that threads waited for the lock", &vm.vmRingLock.WaitCycles)
+	stats.Counter("noticed.cycle", "cycles", "when the kernel told userspace that a record was lost, 0 = it did not", (*uint64)(&vm.Noticed))
 	vm.SlotsLock.register(stats, "lock.slots.")
 	vm.MMULock.register(stats, "lock.mmu.")
 }
@@ -363,6 +382,7 @@ func (s *KVMStats) Sync(c *sim.Codec) {
 		c.U64(k.at(s))
 	}
 	s.Occupancy.Sync(c)
+	s.VMRingOccupancy.Sync(c)
 	for i := range s.Losses {
 		c.U64(&s.Losses[i])
 	}

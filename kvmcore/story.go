@@ -41,6 +41,7 @@ const (
 	StoryLost                         // A = LossCause
 	StoryMMIO                         // the access left the kernel as an MMIO exit
 	StoryHarvested                    // userspace consumed its ring entry; A = the ring's vCPU, B = free-running index
+	StoryPushedVM                     // recorded in the VM's ring; A = free-running index
 	numStoryKinds
 )
 
@@ -102,6 +103,8 @@ func (e StoryEvent) text() string {
 		return fmt.Sprintf("mapped %s, %d KiB", mode, e.B>>10)
 	case StoryPushed:
 		return fmt.Sprintf("recorded in its ring, entry %d", e.A)
+	case StoryPushedVM:
+		return fmt.Sprintf("recorded in the VM's ring, entry %d", e.A)
 	case StoryBitSet:
 		if e.A != 0 {
 			return "recorded in the bitmap, where its bit was set already"

@@ -44,6 +44,7 @@ func (h *Host) Sync(c *sim.Codec) {
 		t.Sync(c)
 	}
 	h.syncWoken(c)
+	h.syncKicked(c)
 }
 
 // same codes a number that the host restored into must agree with.
@@ -76,6 +77,46 @@ func (h *Host) syncWoken(c *sim.Codec) {
 	}
 }
 
+// syncKicked codes the vCPUs that were kicked, by the numbers of their threads.
+func (h *Host) syncKicked(c *sim.Codec) {
+	type kicked struct {
+		thread uint64
+		at     sim.Cycle
+	}
+	list := make([]kicked, len(h.Kicked))
+	for i, k := range h.Kicked {
+		list[i] = kicked{uint64(k.VCPU.Thread.ID), k.At}
+	}
+	sim.Slice(c, &list, func(c *sim.Codec, k *kicked) {
+		c.U64(&k.thread)
+		sim.Uint(c, &k.at)
+	})
+	if !c.Loading() {
+		return
+	}
+	h.Kicked = h.Kicked[:0]
+	for _, k := range list {
+		v := h.vcpuOfThread(k.thread)
+		if v == nil {
+			c.Fail(fmt.Errorf("kvmcore: thread %d was kicked and runs no vCPU", k.thread))
+			return
+		}
+		h.Kicked = append(h.Kicked, Kicked{v, k.at})
+	}
+}
+
+// vcpuOfThread is the vCPU that the thread of that number runs, nil if none.
+func (h *Host) vcpuOfThread(id uint64) *VCPU {
+	for _, vm := range h.VMs {
+		for _, v := range vm.VCPUs {
+			if uint64(v.Thread.ID) == id {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
 func (vm *VM) sync(c *sim.Codec) {
 	c.Tag("vm")
 	c.U16(&vm.VMID)
@@ -88,6 +129,15 @@ func (vm *VM) sync(c *sim.Codec) {
 	vm.SlotsLock.Sync(c)
 	vm.MMULock.Sync(c)
 	c.Bool(&vm.tableWriteInProgress)
+	vm.VMRing.Sync(c)
+	sim.Uint(c, &vm.FullFlag)
+	sim.Uint(c, &vm.Noticed)
+	vm.vmRingLock.sync(c)
+	c.Int(&vm.nextKick)
+	if vm.nextKick < 0 || vm.nextKick >= max(len(vm.VCPUs), 1) {
+		c.Fail(fmt.Errorf("kvmcore: vCPU %d is the next to kick", vm.nextKick))
+		vm.nextKick = 0
+	}
 	vm.Program.sync(c)
 	if !same(c, "vCPUs", len(vm.VCPUs)) || !same(c, "devices", len(vm.Devices)) {
 		return

@@ -93,6 +93,7 @@ type Thread struct {
 	Ret int64 // result of the last path: the ioctl's value, -1 on error
 	Err Errno // and its errno
 
+	kicked bool // an interrupt is on its way to take the core out of the guest
 	Signal bool // a signal is pending: KVM_RUN and resets are interrupted
 
 	Block  mmu.Block         // the program of the current step
@@ -198,6 +199,10 @@ func (t *Thread) spend(n sim.Cycle, cause Cause) {
 	t.Cycles[cause] += uint64(n)
 }
 
+// Idle lets the thread sleep for n cycles, for programs of userspace that wait by
+// themselves.
+func (t *Thread) Idle(n sim.Cycle) { t.spend(n, CauseIdle) }
+
 // start begins a path on an idle thread, as a system call does.
 func (t *Thread) start(vm *VM, p pathID, cause Cause) {
 	if t.depth != 0 {
@@ -290,6 +295,7 @@ func (t *Thread) Sync(c *sim.Codec) {
 	c.I64(&t.Ret)
 	sim.Uint(c, &t.Err)
 	c.Bool(&t.Signal)
+	c.Bool(&t.kicked)
 	t.Block.Sync(c)
 	for i := range t.Cycles {
 		c.U64(&t.Cycles[i])
@@ -319,7 +325,7 @@ func (t *Thread) checkLoaded(c *sim.Codec) {
 		switch {
 		case f.path == pathNone, t.vm == nil,
 			f.path == pathRun && (t.run.vcpu < 0 || t.run.vcpu >= vcpus),
-			f.path == pathReset && (t.reset.ring < 0 || t.reset.ring > vcpus),
+			f.path == pathReset && (t.reset.ring < 0 || t.reset.ring > vcpus+1),
 			(f.path == pathFault || f.path == pathSteal) && t.VCPU == nil,
 			f.path == pathClear && (t.clear.next < 0 || t.clear.next > len(t.clear.words)):
 			c.Fail(fmt.Errorf("thread %s is in the middle of path %d, which cannot be", t.Name, f.path))

@@ -35,11 +35,18 @@ type Host struct {
 	Story  *Story   // narration of one watched page, nil when nobody asks
 	Stats  KVMStats // host-wide counters
 	Woken  []*Thread
+	Kicked []Kicked // vCPUs that the kernel kicked out of their guest: userspace's scheduler looks at them
 
 	VMs     []*VM     // that exist, in order of creation
 	threads []*Thread // by Thread.ID
 	boot    *Thread   // runs the ioctls that are called without a thread
 	vmids   uint16    // last VMID handed out
+}
+
+// Kicked is a vCPU that left its guest for a kick, and when it was kicked.
+type Kicked struct {
+	VCPU *VCPU
+	At   sim.Cycle
 }
 
 // VM is one virtual machine: struct kvm.
@@ -57,6 +64,11 @@ type VM struct {
 	VCPUs   []*VCPU // in order of creation: the index order of resets
 	Devices []Device
 
+	Design   Design    // what Linux leaves no choice about; see SetDesign
+	VMRing   Ring      // policies vmring: the ring that has no vCPU
+	FullFlag mmu.PA    // policy ring-flagged-bitmap: the word that says that a ring was full
+	Noticed  sim.Cycle // when the kernel noticed a lost record and said so, 0 = never
+
 	SlotsLock Lock // mutex kvm->slots_lock
 	MMULock   Lock // kvm->mmu_lock: exclusive before 6.2, reader-writer since
 
@@ -64,6 +76,10 @@ type VM struct {
 
 	tableWriteInProgress bool // vgic dist->table_write_in_progress
 	vgic                 *VGIC
+
+	policy     *Policy
+	vmRingLock spinLock
+	nextKick   int // index of the vCPU whose turn it is to be kicked
 }
 
 // Device is a KVM device created on a VM (KVM_CREATE_DEVICE).

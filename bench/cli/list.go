@@ -33,7 +33,7 @@ var lists = []struct {
 }{
 	{"modes", "how the kernel records writes", listModes},
 	{"patterns", "what a guest can do, with parameters", listPatterns},
-	{"policies", "how the VMM harvests", listPolicies},
+	{"policies", "every design axis: recording, kicks, harvest, ring layout, …", listPolicies},
 	{"kernels", "which kernels are modelled", listKernels},
 	{"hazards", "where real kernels lose records", listHazards},
 	{"profiles", "where costs come from", listProfiles},
@@ -85,8 +85,15 @@ func printItems(t *terminal, items []item) {
 	}
 	for _, i := range items {
 		entry(t, "", i.Name, wide, i.Text+facts(i))
+		wide := 14
 		for _, p := range i.Params {
-			entry(t, "    ", p.Name, 14, p.Text+facts(p))
+			wide = max(wide, min(len(p.Name), 24))
+		}
+		for _, p := range i.Params {
+			entry(t, "    ", p.Name, wide, p.Text+facts(p))
+			for _, q := range p.Params {
+				entry(t, "        ", q.Name, 17, q.Text+facts(q))
+			}
 		}
 		if i.Source != "" {
 			for _, line := range wrap(i.Source, t.rows-4) {
@@ -128,12 +135,24 @@ func facts(i item) string {
 }
 
 func listModes() ([]item, error) {
-	return []item{
-		{Name: "ring+bitmap", Text: "each vCPU records into its ring; writes without a vCPU go to the memslot's bitmap, collected last", Note: "default"},
-		{Name: "ring", Text: "rings alone: what is written without a vCPU is recorded nowhere"},
-		{Name: "bitmap", Text: "one bitmap a memslot for all writers; KVM_GET_DIRTY_LOG copies and clears it (vmm.clear: manual adds KVM_CLEAR_DIRTY_LOG)"},
-		{Name: "off", Text: "nothing is recorded: the baseline of guest.slowdown"},
-	}, nil
+	var items []item
+	for i, p := range kvmcore.Policies() {
+		it := choiceItem(p.Choice)
+		if i == 0 {
+			it.Note = "default"
+		}
+		items = append(items, it)
+	}
+	return append(items, item{Name: "off", Text: "nothing is recorded: the baseline of guest.slowdown"}), nil
+}
+
+// choiceItem shows a choice of a design axis with the keys that go with it.
+func choiceItem(c kvmcore.Choice) item {
+	it := item{Name: c.Name, Text: c.Desc, Source: c.Source}
+	for _, p := range c.Params {
+		it.Params = append(it.Params, item{Name: p.Key, Default: p.Default, Text: p.Doc})
+	}
+	return it
 }
 
 func listPatterns() ([]item, error) {
@@ -150,19 +169,56 @@ func listPatterns() ([]item, error) {
 	return append(items, item{Name: "(every pattern)", Text: "also takes", Params: params(workloads.CommonParams())}), nil
 }
 
+// listPolicies shows every design axis by its key, and below it the choices.
 func listPolicies() ([]item, error) {
-	var items []item
-	for i, p := range vmm.Policies() {
+	modes, err := listModes()
+	if err != nil {
+		return nil, err
+	}
+	var harvest []item
+	for _, p := range vmm.Policies() {
 		it := item{Name: p.Name, Text: p.Desc, Source: p.Source, Note: "vmm.interval never unless set"}
 		if p.PeriodNS != 0 {
 			it.Note = "vmm.interval " + scenario.Time{Picos: p.PeriodNS * 1000}.String() + " unless set"
 		}
-		if i == 0 {
-			it.Note = "default; " + it.Note
-		}
-		items = append(items, it)
+		harvest = append(harvest, it)
 	}
-	return items, nil
+	two := func(list ...string) (out []item) {
+		for i := 0; i < len(list); i += 2 {
+			out = append(out, item{Name: list[i], Text: list[i+1]})
+		}
+		return out
+	}
+	defaults := scenario.DefaultTexts()
+	axes := []item{
+		{Name: "tracking.mode", Text: "where a write is recorded", Params: modes},
+		{Name: "tracking.kick", Text: "who leaves KVM_RUN when the VM's ring is nearly full (modes vmring, vmring-1)", Params: choices(kvmcore.Kicks(), func(k *kvmcore.Kick) kvmcore.Choice { return k.Choice })},
+		{Name: "vmm.harvest", Text: "who drains a full ring", Params: harvest},
+		{Name: "tracking.layout", Text: "how kernel and userspace share a ring", Params: choices(kvmcore.Layouts(), func(l *kvmcore.Layout) kvmcore.Choice { return l.Choice })},
+		{Name: "tracking.entry", Text: "what a ring entry says", Params: two("page", "one page, as Linux", "sized", "how many pages as well")},
+		{Name: "tracking.huge", Text: "what becomes of a huge page that is logged", Params: two("split", "pages, when written or by tracking.eager_split, as Linux", "block", "it stays one and is recorded whole; with rings this needs entry: sized")},
+		{Name: "tracking.ring_sizes", Text: "which numbers of entries a ring may have", Params: two("power-of-two", "as Linux", "any", "indices wrap by comparing")},
+		{Name: "tracking.ring_max", Text: "up to how many entries a ring doubles when it was full, its vCPU alive; auto = it never grows, as Linux"},
+		{Name: "tracking.reserve", Text: "entries left in a ring when its vCPU must exit, 0 to 4096"},
+		{Name: "tracking.detect", Text: "when the kernel notices rings without bitmap beside an ITS", Params: choices(kvmcore.Detects(), same)},
+		{Name: "host.mmu_lock", Text: "how faults take the kernel's MMU lock", Params: choices(kvmcore.MMULockModes(), same)},
+		{Name: "host.relax_tlbi", Text: "how relaxing a permission invalidates TLBs", Params: choices(kvmcore.RelaxTLBIModes(), same)},
+		{Name: "host.reset", Text: "what ends a ring reset early", Params: choices(kvmcore.ResetModes(), same)},
+	}
+	for i := range axes {
+		axes[i].Default = defaults[axes[i].Name]
+	}
+	return axes, nil
+}
+
+func same(c kvmcore.Choice) kvmcore.Choice { return c }
+
+// choices shows the choices of an axis.
+func choices[T any](list []T, choice func(T) kvmcore.Choice) (items []item) {
+	for _, c := range list {
+		items = append(items, choiceItem(choice(c)))
+	}
+	return items
 }
 
 func listKernels() ([]item, error) {

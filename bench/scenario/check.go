@@ -22,6 +22,7 @@ const (
 	defaultMemory  = 256 << 20
 	longestTime    = sim.Cycle(1) << 56
 	ringWithBitmap = "ring+bitmap"
+	auto           = "auto"
 )
 
 // Plan is a scenario in the units of the machine: cycles, bytes and entries,
@@ -40,6 +41,9 @@ type Plan struct {
 	Slots   []PlanSlot
 
 	Track     vmm.Tracking
+	Design    kvmcore.Design
+	RingMax   uint64 // entries; RingSize = it never grows
+	Outside   OutsidePlan
 	Policy    vmm.Policy
 	RingBytes uint64
 	RingSize  uint64 // entries
@@ -80,7 +84,7 @@ type Trace struct {
 func (s *Scenario) Plan(t *Trace) (*Plan, error) {
 	p := &Plan{}
 	for _, step := range []func(*Plan, *Trace) error{
-		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planWorkload,
+		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planWorkload, s.planOutside,
 	} {
 		if err := step(p, t); err != nil {
 			return nil, err
@@ -153,7 +157,7 @@ func (s *Scenario) planHost(p *Plan, _ *Trace) (err error) {
 	if p.Quantum == 0 {
 		return s.Problem("host.quantum", "write at least 1cyc", "cores that may not run at all never finish")
 	}
-	return nil
+	return s.planModes(p)
 }
 
 // planCosts changes the figures of the profile that the scenario sets itself.
@@ -348,66 +352,6 @@ func (s *Scenario) planIPA(p *Plan) error {
 	return s.Problem(key, fix, "memory ends at %#x, beyond the %d bits of guest physical address (EFAULT)", end, p.IPABits)
 }
 
-// Modes lists the tracking modes that a scenario can name, the default first.
-func Modes() []string { return slices.Clone(modes) }
-
-var modes = []string{ringWithBitmap, "ring", "bitmap", "off"}
-
-func (s *Scenario) planTracking(p *Plan, _ *Trace) error {
-	t := &s.Tracking
-	track, ok := vmm.ParseTracking(string(t.Mode))
-	if !ok || !slices.Contains(modes, string(t.Mode)) {
-		return s.Problem("tracking.mode", DidYouMean(string(t.Mode), modes), "there is no tracking mode %q", t.Mode)
-	}
-	p.Track = track
-	if err := s.planRing(p); err != nil {
-		return err
-	}
-	switch t.ManualProtect {
-	case "off":
-	case "enable":
-		p.Manual = kvmcore.ManualEnable
-	case "initially-set":
-		p.Manual = kvmcore.ManualEnable | kvmcore.ManualInitialSet
-	default:
-		return s.Problem("tracking.manual_protect", DidYouMean(string(t.ManualProtect), []string{"off", "enable", "initially-set"}),
-			"KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 has no setting %q", t.ManualProtect)
-	}
-	p.Split = uint64(t.EagerSplit)
-	if sizes := blockSizes(p.Page); p.Split != 0 && !slices.Contains(sizes, t.EagerSplit) {
-		return s.Problem("tracking.eager_split", "write 0B or one of "+listSizes(sizes), "%s is no block size of a host with %s pages (EINVAL)", t.EagerSplit, s.Host.Page)
-	}
-	return nil
-}
-
-// planRing checks the ring as KVM_CAP_DIRTY_LOG_RING_ACQ_REL does.
-func (s *Scenario) planRing(p *Plan) error {
-	n := uint64(s.Tracking.Ring)
-	if !p.Track.UsesRing() {
-		if s.sameOrigin("tracking.ring", "tracking.mode") {
-			return s.Problem("tracking.ring", "remove it, or write mode: ring+bitmap", "mode %s has no ring", s.Tracking.Mode)
-		}
-		return nil
-	}
-	page := uint64(s.Host.Page)
-	least := max(kvmcore.RingReservedEntries, page/kvmcore.RingEntryBytes)
-	below := uint64(1) << (bits.Len64(max(n, 1)) - 1)
-	fix := fmt.Sprintf("write %d", min(max(least, below), kvmcore.RingMaxEntries))
-	if n > least && n < kvmcore.RingMaxEntries {
-		fix += fmt.Sprintf(" or %d", below*2)
-	}
-	switch {
-	case n < least:
-		return s.Problem("tracking.ring", fix, "a ring of %d entries (%s) is smaller than a host page of %s, and KVM refuses it (EINVAL): the least is %d entries", n, Size(n*16), s.Host.Page, least)
-	case n > kvmcore.RingMaxEntries:
-		return s.Problem("tracking.ring", fix, "a ring has at most %d entries (1MiB), not %d (E2BIG)", kvmcore.RingMaxEntries, n)
-	case n&(n-1) != 0:
-		return s.Problem("tracking.ring", fix, "a ring of %d entries is not a power of two, and KVM refuses it (EINVAL)", n)
-	}
-	p.RingSize, p.RingBytes, p.SoftLimit = n, n*kvmcore.RingEntryBytes, n-kvmcore.RingReservedEntries
-	return nil
-}
-
 // sameOrigin tells whether both keys were written, and in the same place: a file
 // contradicts itself, but --set may overrule one key and leave the other idle.
 func (s *Scenario) sameOrigin(a, b string) bool {
@@ -447,6 +391,12 @@ func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
 		return s.Problem("vmm.harvest", DidYouMean(string(v.Harvest), names), "there is no harvest policy %q", v.Harvest)
 	}
 	p.Policy = policy
+	if v.Edits > vmm.MaxEdits || v.Edits != 0 && !p.Track.UsesRing() {
+		return s.Problem("vmm.edits", fmt.Sprintf("write 0 to %d, in a mode with rings", vmm.MaxEdits), "%d entries of a million cannot be changed in mode %s", uint64(v.Edits), s.Tracking.Mode)
+	}
+	if p.RingMax > p.RingSize && policy.OnFull == vmm.FullWait {
+		return s.Problem("tracking.ring_max", "write ring_max: auto, or another vmm.harvest", "harvest policy %s leaves full rings to the main thread, and only the vCPU's own lets them grow", policy.Name)
+	}
 	interval := v.Interval.N
 	if v.Interval.Auto {
 		interval = Time{Picos: policy.PeriodNS * 1000}
@@ -462,6 +412,9 @@ func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
 	}
 	switch v.Clear {
 	case "get":
+		if p.Track != vmm.TrackBitmap && p.Track.HasBitmap() && p.Manual != 0 && p.Track.ReadsInRounds() {
+			return s.Problem("tracking.manual_protect", "write manual_protect: off", "mode %s reads the bitmap by GET alone, which never clears while manual protection is on", s.Tracking.Mode)
+		}
 	case "manual":
 		switch {
 		case p.Track != vmm.TrackBitmap:

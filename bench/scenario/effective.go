@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
+	"ringmap/kvmcore"
 	"ringmap/sim"
 	"ringmap/workloads"
 )
@@ -20,14 +21,18 @@ type KV struct {
 // Default is the scenario that an empty file describes.
 func Default() *Scenario {
 	return &Scenario{
-		Name:     "unnamed",
-		Seed:     1,
-		Kernel:   "7.2",
-		Host:     Host{Page: 4 << 10, Clock: OptFreq{Auto: true}, Profile: "n1", Quantum: Time{Cycles: 10_000}},
-		VM:       VM{VCPUs: OptCount{Auto: true}, Memory: OptSize{Auto: true}, Base: 0x40000000, IPABits: OptCount{Auto: true}, Backing: "4k", Populated: true},
-		Tracking: Tracking{Mode: ringWithBitmap, Ring: 4096, ManualProtect: "off"},
+		Name:   "unnamed",
+		Seed:   1,
+		Kernel: "7.2",
+		Host: Host{Page: 4 << 10, Clock: OptFreq{Auto: true}, Profile: "n1", Quantum: Time{Cycles: 10_000},
+			MMULock: "auto", RelaxTLBI: "auto", Reset: "auto"},
+		VM: VM{VCPUs: OptCount{Auto: true}, Memory: OptSize{Auto: true}, Base: 0x40000000, IPABits: OptCount{Auto: true}, Backing: "4k", Populated: true},
+		Tracking: Tracking{Mode: ringWithBitmap, Ring: 4096, ManualProtect: "off",
+			RingSizes: "power-of-two", RingMax: OptCount{Auto: true}, Reserve: kvmcore.RingReservedEntries, Layout: "in-entry", Entry: "page",
+			Huge: "split", Overflow: "soft", VMRing: OptCount{Auto: true}, Kick: auto, Detect: auto},
 		Workload: Workload{Pattern: "zipf", Memory: OptSize{Auto: true}},
 		ITS:      ITS{Events: 16, MSIRate: 10_000, Save: Saves{End: true}},
+		Outside:  Outside{Memory: OptSize{Auto: true}, Pattern: "sequential", Bytes: 8},
 		VMM:      VMM{Harvest: "on-full-all", Interval: OptTime{Auto: true}, Clear: "get", Collect: "last"},
 		Run:      Run{Until: Until{Done: true}},
 		Audit:    Audit{List: 64, OnLoss: "report"},
@@ -120,6 +125,10 @@ func (p *Plan) Derived() []KV {
 		n("ring_bytes", p.RingBytes),
 		n("ring_soft_limit", p.SoftLimit),
 		n("rings_bytes", p.RingBytes*uint64(p.VCPUs)),
+		n("ring_max", p.RingMax),
+		n("vm_ring_entries", uint64(p.Design.VMRingEntries)),
+		{"kick", p.kick(), false},
+		{"detect", p.detect(), false},
 		n("bitmap_bytes", p.bitmapBytes()),
 		n("interval_cycles", uint64(p.Interval)),
 	}
@@ -135,7 +144,7 @@ func (p *Plan) Derived() []KV {
 // bitmapBytes is what the memslots' bitmaps take: two halves each.
 // kvm_alloc_dirty_bitmap.
 func (p *Plan) bitmapBytes() (sum uint64) {
-	if !p.Track.UsesBitmap() && p.Track.String() != ringWithBitmap {
+	if !p.Track.HasBitmap() && !p.Design.NeedsBitmap() {
 		return 0
 	}
 	for _, s := range p.Slots {

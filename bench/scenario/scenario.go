@@ -33,6 +33,7 @@ type Scenario struct {
 	Tracking Tracking        `key:"tracking"`
 	Workload Workload        `key:"workload"`
 	ITS      ITS             `key:"its"`
+	Outside  Outside         `key:"outside"`
 	VMM      VMM             `key:"vmm"`
 	Run      Run             `key:"run"`
 	Audit    Audit           `key:"audit"`
@@ -43,11 +44,14 @@ type Scenario struct {
 
 // Host is the simulated machine.
 type Host struct {
-	Page    Size            `key:"page"`
-	Clock   OptFreq         `key:"clock"`
-	Profile Name            `key:"profile"`
-	Costs   map[string]Name `key:"costs"`
-	Quantum Time            `key:"quantum"`
+	Page      Size            `key:"page"`
+	Clock     OptFreq         `key:"clock"`
+	Profile   Name            `key:"profile"`
+	Costs     map[string]Name `key:"costs"`
+	Quantum   Time            `key:"quantum"`
+	MMULock   Name            `key:"mmu_lock"`
+	RelaxTLBI Name            `key:"relax_tlbi"`
+	Reset     Name            `key:"reset"`
 }
 
 // VM is what the VMM creates.
@@ -78,6 +82,17 @@ type Tracking struct {
 	ManualProtect Name   `key:"manual_protect"`
 	EagerSplit    Size   `key:"eager_split"`
 	StolenTime    Switch `key:"stolen_time"`
+
+	RingSizes Name     `key:"ring_sizes"`
+	RingMax   OptCount `key:"ring_max"`
+	Reserve   Count    `key:"reserve"`
+	Layout    Name     `key:"layout"`
+	Entry     Name     `key:"entry"`
+	Huge      Name     `key:"huge"`
+	Overflow  Name     `key:"overflow"`
+	VMRing    OptCount `key:"vm_ring"`
+	Kick      Name     `key:"kick"`
+	Detect    Name     `key:"detect"`
 }
 
 // Workload is what the guest does: a program, a trace, or else a pattern.
@@ -100,12 +115,22 @@ type ITS struct {
 	Save    Saves `key:"save"`
 }
 
+// Outside is guest memory written by the kernel with no vCPU running.
+type Outside struct {
+	Rate    Count   `key:"rate"`
+	Memory  OptSize `key:"memory"`
+	Pattern Name    `key:"pattern"`
+	Bytes   Count   `key:"bytes"`
+	Paused  Time    `key:"paused"`
+}
+
 // VMM is the harvesting userspace.
 type VMM struct {
 	Harvest  Name    `key:"harvest"`
 	Interval OptTime `key:"interval"`
 	Clear    Name    `key:"clear"`
 	Collect  Name    `key:"collect"`
+	Edits    Count   `key:"edits"`
 }
 
 // Run is when the run ends.

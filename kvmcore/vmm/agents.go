@@ -21,13 +21,17 @@ type vcpuThread struct {
 type vcpuState uint8
 
 const (
-	vcpuEnter   vcpuState = iota // about to call KVM_RUN
-	vcpuInside                   // in KVM_RUN
-	vcpuFull                     // ring full: waits for the main thread's reset
-	vcpuLock                     // ring full: wants the big lock
-	vcpuReap                     // drains rings
-	vcpuIdle                     // in KVM_RUN without anything to execute
-	vcpuStopped                  // out of KVM_RUN: paused, or its guest has ended
+	vcpuEnter      vcpuState = iota // about to call KVM_RUN
+	vcpuInside                      // in KVM_RUN
+	vcpuFull                        // ring full: waits for the main thread's reset
+	vcpuLock                        // ring full: wants the big lock
+	vcpuReap                        // drains rings
+	vcpuIdle                        // in KVM_RUN without anything to execute
+	vcpuStopped                     // out of KVM_RUN: paused, or its guest has ended
+	vcpuStopOthers                  // policy pause-all: has the big lock and kicks the others
+	vcpuWaitOthers                  // waits until they have left KVM_RUN
+	vcpuHeld                        // stands still for the thread that does this
+	numVCPUStates
 )
 
 // exit is why KVM_RUN returned, as far as userspace tells them apart.
@@ -63,6 +67,9 @@ func (c *vcpuThread) step() outcome {
 		if c.v.pausing {
 			return c.stop()
 		}
+		if c.v.pauser != nil {
+			return c.held()
+		}
 		c.vcpu.Enter()
 		c.state = vcpuInside
 	case vcpuInside, vcpuIdle:
@@ -70,22 +77,36 @@ func (c *vcpuThread) step() outcome {
 	case vcpuLock:
 		o := c.lock()
 		if o != finished {
+			if o == parked {
+				c.v.tellPauser(c.now())
+			}
 			return o
 		}
-		if c.v.Policy.OnFull == FullReapOwn {
-			c.startReap(c.index, c.index+1)
-		} else {
-			c.startReap(0, len(c.v.vcpus))
-		}
 		c.state = vcpuReap
+		switch c.v.Policy.OnFull {
+		case FullPauseAll:
+			c.state = vcpuStopOthers
+		case FullReapOwn:
+			c.startReap(c.index, c.index+1)
+		default:
+			c.startReap(0, len(c.v.fetch))
+		}
+	case vcpuStopOthers:
+		return c.stopOthers()
+	case vcpuWaitOthers:
+		return c.waitOthers()
 	case vcpuReap:
 		o := c.stepReap()
 		if o != finished {
 			return o
 		}
+		if c.v.pauser == c {
+			c.letGo()
+		}
+		c.grow()
 		c.unlock()
 		c.state = vcpuEnter
-	case vcpuFull, vcpuStopped:
+	case vcpuFull, vcpuStopped, vcpuHeld:
 		return parked
 	}
 	return working
@@ -147,7 +168,7 @@ func (c *vcpuThread) full() outcome {
 		c.state = vcpuLock
 		return working
 	}
-	if !c.vcpu.Ring.SoftFull() { // reset since the kernel looked
+	if !c.vcpu.RingFull() { // reset since the kernel looked
 		return working
 	}
 	if c.v.pausing {
@@ -155,7 +176,22 @@ func (c *vcpuThread) full() outcome {
 	}
 	c.state = vcpuFull
 	c.why = WaitFullRing
+	c.v.tellPauser(c.now())
 	return parked
+}
+
+// grow doubles the ring that was full and has just been drained, up to RingMax.
+func (c *vcpuThread) grow() {
+	v, ring := c.v, &c.vcpu.Ring
+	if ring.Size >= v.RingMax || ring.Used() != 0 {
+		return
+	}
+	if e := c.vcpu.ResizeRing(c.kt, min(2*ring.Size, v.RingMax)); e != kvmcore.OK {
+		v.find(Finding{At: c.now(), Kind: FindingResizeFailed, VCPU: int32(c.index), A: uint64(e)})
+		v.RingMax = 0 // it will not do better the next time
+		return
+	}
+	v.fetch[c.index] = 0
 }
 
 // finishGuest notes that the guest has nothing more to do. The last one ends a
@@ -178,6 +214,7 @@ func (c *vcpuThread) stop() outcome {
 	if !c.done {
 		c.StoppedAt = c.now()
 	}
+	c.v.tellPauser(c.now())
 	if c.v.inside--; c.v.inside == 0 && c.v.pausing {
 		c.v.main.vcpusStopped(c.now())
 	}
@@ -192,7 +229,7 @@ func (c *vcpuThread) kick(at sim.Cycle) {
 	case vcpuIdle:
 		c.vcpu.Kick()
 		c.schedule(max(c.now(), at))
-	case vcpuFull:
+	case vcpuFull, vcpuHeld:
 		c.state = vcpuEnter
 		c.schedule(max(c.now(), at))
 	}
@@ -204,7 +241,7 @@ func (c *vcpuThread) resume(at sim.Cycle) {
 		return
 	}
 	c.v.inside++
-	if c.v.Policy.OnFull == FullWait && c.v.Track.UsesRing() && c.vcpu.Ring.SoftFull() {
+	if c.v.Policy.OnFull == FullWait && c.v.Track.UsesRing() && c.vcpu.RingFull() {
 		c.state = vcpuFull // still: nobody has reset it
 		c.why = WaitFullRing
 		return
@@ -221,7 +258,7 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 		k.U64(&c.Exits[i])
 	}
 	sim.Uint(k, &c.StoppedAt)
-	if c.state > vcpuStopped {
+	if c.state >= numVCPUStates {
 		k.Fail(errNowhere)
 		c.state = vcpuStopped
 	}

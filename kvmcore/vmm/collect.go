@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"ringmap/kvmcore"
+	"ringmap/mmu"
 	"ringmap/sim"
 )
 
@@ -20,6 +21,7 @@ type mainThread struct {
 	nextSave  sim.Cycle
 	end       sim.Cycle // when the final sequence is due
 	open      bool      // a collection is under way
+	flagged   bool      // policy ring-flagged-bitmap: this collection has found the flag
 
 	log kvmcore.DirtyLog // what GET returned, or what CLEAR is given
 }
@@ -50,6 +52,7 @@ const (
 	stepResume
 	stepOpen
 	stepReap
+	stepFlag // policy ring-flagged-bitmap: was a ring full?
 	stepGet
 	stepCopy
 	stepClose
@@ -62,7 +65,7 @@ const (
 var scripts = [numScripts][]step{
 	scriptStart:           {stepEnable, stepBaseline, stepRelease},
 	scriptSleep:           {stepSleep},
-	scriptRound:           {stepOpen, stepReap, stepGet, stepCopy, stepClose},
+	scriptRound:           {stepOpen, stepReap, stepFlag, stepGet, stepCopy, stepClose},
 	scriptSave:            {stepPause, stepSave, stepResume},
 	scriptFinal:           {stepPause, stepSave, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepEnd},
 	scriptFinalBeforeSave: {stepPause, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepSave, stepEnd},
@@ -133,6 +136,8 @@ func (m *mainThread) step() outcome {
 		}
 	case stepReap:
 		return m.reapAll()
+	case stepFlag:
+		m.readFlag()
 	case stepGet:
 		return m.get()
 	case stepCopy:
@@ -329,7 +334,7 @@ func (m *mainThread) reapAll() outcome {
 		if o := m.lock(); o != finished {
 			return o
 		}
-		m.startReap(0, len(v.vcpus))
+		m.startReap(0, len(v.fetch))
 		m.sub = reapRun
 		return working
 	}
@@ -346,13 +351,31 @@ func (m *mainThread) reapAll() outcome {
 	return finished
 }
 
-// get collects the bitmaps: in bitmap modes every time, with rings only in the
-// final collection. A slot without a bitmap (ENOENT) counts as an empty one.
+// readFlag takes the flag that says that a ring was full. It comes behind the
+// rings, whose entries are the cheaper news, and before the bitmap, into which the
+// kernel puts the page before it raises the flag.
+func (m *mainThread) readFlag() {
+	v := m.v
+	m.flagged = false
+	if v.VM.FullFlag == 0 {
+		return
+	}
+	b := &m.kt.Block
+	b.Reset()
+	old := b.Push(mmu.Op{Kind: mmu.OpSwap, Addr: v.VM.FullFlag, Size: 4, Flags: mmu.OpAcquire})
+	m.kt.Exec(causeHarvest)
+	if m.flagged = b.Out[old] != 0; m.flagged {
+		v.Stats.Flagged++
+	}
+}
+
+// get collects the bitmaps, as the tracking says: in every round, in the final
+// collection, or whenever a ring was full. A slot without a bitmap (ENOENT) counts as an empty one.
 // kvm_log_sync_global, kvm_slot_get_dirty_log.
 func (m *mainThread) get() outcome {
 	v := m.v
 	last := m.script == scriptFinal || m.script == scriptFinalBeforeSave
-	if !v.Track.UsesBitmap() && !(v.Track == TrackRingBitmap && last) || m.slot == len(v.slots) {
+	if !v.gets(last) || m.slot == len(v.slots) {
 		return finished
 	}
 	s := &v.slots[m.slot]
@@ -400,6 +423,7 @@ func (m *mainThread) sync(c *sim.Codec) {
 	sim.Uint(c, &m.nextSave)
 	sim.Uint(c, &m.end)
 	c.Bool(&m.open)
+	c.Bool(&m.flagged)
 	sim.Slice(c, &m.log.Words, func(c *sim.Codec, w *kvmcore.DirtyWord) {
 		c.U64(&w.Index)
 		c.U64(&w.Bits)

@@ -5,9 +5,10 @@ package vmm
 type FullAction uint8
 
 const (
-	FullWait    FullAction = iota // sleep until the main thread has reset the ring
-	FullReapOwn                   // harvest this ring and reset
-	FullReapAll                   // harvest every ring and reset
+	FullWait     FullAction = iota // sleep until the main thread has reset the ring
+	FullReapOwn                    // harvest this ring and reset
+	FullReapAll                    // harvest every ring and reset
+	FullPauseAll                   // stop every other vCPU, harvest every ring and reset, let them go on
 )
 
 // Policy is a harvest policy: a named choice of what drains full rings. How
@@ -21,7 +22,7 @@ type Policy struct {
 }
 
 // policies lists every harvest policy, the default first. Each has its own file.
-var policies = []Policy{policyOnFullAll, policyOnFullOwn, policyInterval}
+var policies = []Policy{policyOnFullAll, policyOnFullOwn, policyPauseAll, policyInterval}
 
 // Policies lists every harvest policy, the default first.
 func Policies() []Policy { return append([]Policy(nil), policies...) }

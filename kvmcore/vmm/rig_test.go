@@ -20,6 +20,7 @@ type config struct {
 	ring    uint32 // entries, 0 = 256
 	initSet bool   // clear-log with INITIALLY_SET
 	backing kvmcore.Backing
+	design  kvmcore.Design // zero = Linux's; the policy is that of the tracking
 
 	save   func(*rig, *kvmcore.Thread) kvmcore.Errno
 	writes int // per vCPU; 0 = without end
@@ -102,25 +103,29 @@ func newRig(t testing.TB, cfg config) *rig {
 	return r
 }
 
-// enable turns on the capabilities that the tracking needs, as a builder does.
+// enable gives the VM its design and the capabilities that the tracking needs, as
+// a builder does.
 func (r *rig) enable() {
-	enable := func(cap uint32, arg uint64) {
-		if _, e := r.vm.EnableCap(cap, 0, [4]uint64{arg}); e != kvmcore.OK {
-			r.t.Fatal(e)
+	d := r.cfg.design
+	if d.Layout == nil {
+		d = kvmcore.LinuxDesign()
+	}
+	d.Policy = r.cfg.spec.Track.Policy()
+	if d.Policy != nil && d.Policy.VMRing && d.VMRingEntries == 0 {
+		d.VMRingEntries = 256
+	}
+	if e := r.vm.SetDesign(d); e != kvmcore.OK {
+		r.t.Fatal(e)
+	}
+	manual := uint64(0)
+	if r.cfg.spec.Track == TrackClearLog {
+		manual = kvmcore.ManualEnable
+		if r.cfg.initSet {
+			manual |= kvmcore.ManualInitialSet
 		}
 	}
-	switch r.cfg.spec.Track {
-	case TrackRing:
-		enable(kvmcore.CapDirtyRingAcqRel, uint64(r.cfg.ring)*kvmcore.RingEntryBytes)
-	case TrackRingBitmap:
-		enable(kvmcore.CapDirtyRingAcqRel, uint64(r.cfg.ring)*kvmcore.RingEntryBytes)
-		enable(kvmcore.CapDirtyRingBitmap, 0)
-	case TrackClearLog:
-		mode := kvmcore.ManualEnable
-		if r.cfg.initSet {
-			mode |= kvmcore.ManualInitialSet
-		}
-		enable(kvmcore.CapManualProtect2, mode)
+	if cap, e := r.cfg.spec.Track.Enable(r.vm, uint64(r.cfg.ring)*kvmcore.RingEntryBytes, manual); e != kvmcore.OK {
+		r.t.Fatal(cap, e)
 	}
 }
 

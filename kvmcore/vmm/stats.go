@@ -21,6 +21,9 @@ type Stats struct {
 	PagesSent      uint64
 	UntouchedSent  uint64 // of these: pages that nothing was ever in
 	Findings       uint64
+	PauseAlls      uint64 // times that a full ring stopped every vCPU
+	Flagged        uint64 // rounds that found the flag of a full ring
+	Edits          uint64 // ring entries that a hostile userspace changed
 }
 
 // Register adds the userspace half of a run's statistics; kvmcore registers the
@@ -35,6 +38,9 @@ func (v *VMM) Register(s *sim.Stats) {
 	s.Counter("vmm.untouched_sent", "pages", "of the pages sent: never touched, zeros on both sides", &st.UntouchedSent)
 	s.Counter("vmm.saves", "", "times that device tables were saved", &st.Saves)
 	s.Counter("vmm.save_cycles", "cycles", "spent saving device tables", &st.SaveCycles)
+	s.Counter("vmm.pause_alls", "", "times that a full ring stopped every vCPU", &st.PauseAlls)
+	s.Counter("vmm.flagged_rounds", "", "collections that read the bitmaps because the flag said that a ring was full", &st.Flagged)
+	s.Counter("vmm.edits", "entries", "ring entries that a hostile userspace changed before their reset", &st.Edits)
 	s.Counter("vmm.findings", "", "things that a real VMM would have died of", &st.Findings)
 	s.Counter("vmm.big_lock.acquired", "", "times the big lock was taken", &v.big.Acquired)
 	s.Counter("vmm.big_lock.contended", "", "times it had to be waited for", &v.big.Contended)
@@ -70,6 +76,10 @@ func (v *VMM) Register(s *sim.Stats) {
 		return float64(v.TrackingBytes())
 	})
 
+	s.Derived("mem.user_ring_bytes", "bytes", "userspace's memory of dirty rings in layout user-copy", func() float64 {
+		return float64(v.UserRingBytes())
+	})
+
 	v.main.register(s, "vmm")
 	for i := range v.vcpus {
 		c := &v.vcpus[i]
@@ -98,16 +108,33 @@ func (t *thread) register(s *sim.Stats, prefix string) {
 	}
 }
 
-// TrackingBytes is the kernel memory that dirty tracking takes now.
+// TrackingBytes is the kernel memory that dirty tracking takes now. A ring in
+// userspace's memory is not in it: see UserRingBytes.
 func (v *VMM) TrackingBytes() uint64 {
-	n := uint64(0)
-	for _, c := range v.VM.VCPUs {
-		n += uint64(c.Ring.Size) * kvmcore.RingEntryBytes
+	n, layout := uint64(0), v.VM.Design.Layout
+	for i := range v.VM.Rings() {
+		if r := v.VM.Ring(i); r.Size != 0 && !layout.User {
+			n += uint64(r.Size)*kvmcore.RingEntryBytes + layout.IndexBytes()
+		}
+	}
+	if v.VM.FullFlag != 0 {
+		n += 4
 	}
 	for _, s := range v.VM.Slots.All() {
 		if s.Bitmap.Exists() {
 			n += 2 * 8 * s.Bitmap.Words()
 		}
+	}
+	return n
+}
+
+// UserRingBytes is the memory of userspace that rings take, in layout user-copy.
+func (v *VMM) UserRingBytes() (n uint64) {
+	if !v.VM.Design.Layout.User {
+		return 0
+	}
+	for i := range v.VM.Rings() {
+		n += uint64(v.VM.Ring(i).Size) * kvmcore.RingEntryBytes
 	}
 	return n
 }

@@ -19,8 +19,23 @@ func (v *VMM) Sync(c *sim.Codec) {
 	v.main.sync(c)
 	for i := range v.vcpus {
 		v.vcpus[i].sync(c)
+	}
+	for i := range v.fetch {
 		c.U32(&v.fetch[i])
 		c.U64(&v.harvested[i])
+	}
+	v.editor.sync(c)
+	c.U32(&v.RingMax)
+	pauser := uint32(0)
+	if v.pauser != nil {
+		pauser = uint32(v.pauser.index) + 1
+	}
+	if c.U32(&pauser); int(pauser) > len(v.vcpus) {
+		c.Fail(errNowhere)
+		pauser = 0
+	}
+	if v.pauser = nil; pauser != 0 {
+		v.pauser = &v.vcpus[pauser-1]
 	}
 	for i := range v.slots {
 		v.slots[i].staged.sync(c)
@@ -51,6 +66,7 @@ func (s *Stats) sync(c *sim.Codec) {
 	for _, n := range []*uint64{
 		&s.Reaps, &s.Resets, &s.Harvested, &s.UnknownEntries, &s.Rounds, &s.Clears, &s.Saves, &s.SaveCycles,
 		&s.BitmapPages, &s.BitmapScanned, &s.PagesSent, &s.UntouchedSent, &s.Findings,
+		&s.PauseAlls, &s.Flagged, &s.Edits,
 	} {
 		c.U64(n)
 	}

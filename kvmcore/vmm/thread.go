@@ -117,7 +117,7 @@ func (t *thread) sync(c *sim.Codec) {
 	for i := range t.Waits {
 		sim.Uint(c, &t.Waits[i])
 	}
-	t.reap.sync(c, len(t.v.vcpus))
+	t.reap.sync(c, len(t.v.fetch))
 	if t.why >= NumWaits {
 		c.Fail(errNowhere)
 		t.why = WaitSleep
@@ -130,6 +130,9 @@ var errNowhere = errors.New("vmm: a thread of the snapshot is nowhere in its pro
 // Wake schedules every thread that a kernel lock has let go. A component that
 // steps a kernel thread of its own calls it after every step.
 func (v *VMM) Wake() {
+	if len(v.Host.Kicked) != 0 {
+		v.wakeKicked()
+	}
 	woken := v.Host.Woken
 	if len(woken) == 0 {
 		return
@@ -145,6 +148,19 @@ func (v *VMM) Wake() {
 			})
 		}
 	}
+}
+
+// wakeKicked lets idle vCPUs that the kernel kicked look at their requests. The
+// others are in their guest and see the interrupt there.
+func (v *VMM) wakeKicked() {
+	for _, k := range v.Host.Kicked {
+		if i := k.VCPU.Index; k.VCPU.VM == v.VM && v.vcpus[i].state == vcpuIdle {
+			c := &v.vcpus[i]
+			c.state = vcpuInside
+			c.schedule(max(c.now(), k.At))
+		}
+	}
+	v.Host.Kicked = v.Host.Kicked[:0]
 }
 
 // EventWoken is the Kind of the event that tells an adopted component that its

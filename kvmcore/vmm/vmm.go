@@ -31,43 +31,6 @@ import (
 	"ringmap/sim"
 )
 
-// Tracking is how the VMM learns which pages are dirty. The builder enables the
-// capabilities that go with it before the VM's first slot and vCPU.
-type Tracking uint8
-
-const (
-	TrackOff        Tracking = iota // no logging: the baseline of a slowdown
-	TrackBitmap                     // KVM_GET_DIRTY_LOG, which clears and protects
-	TrackClearLog                   // GET, then KVM_CLEAR_DIRTY_LOG before pages are sent (manual protect)
-	TrackRing                       // dirty rings alone
-	TrackRingBitmap                 // dirty rings, and the backup bitmap at the very end
-	numTrackings
-)
-
-var trackingNames = [numTrackings]string{"off", "bitmap", "clear-log", "ring", "ring+bitmap"}
-
-// String returns the name that scenario files use.
-func (t Tracking) String() string { return trackingNames[t] }
-
-// Trackings lists the names that ParseTracking accepts.
-func Trackings() []string { return trackingNames[:] }
-
-// ParseTracking returns the tracking of that name.
-func ParseTracking(name string) (Tracking, bool) {
-	for t, n := range trackingNames {
-		if n == name {
-			return Tracking(t), true
-		}
-	}
-	return 0, false
-}
-
-// UsesRing tells whether records come through dirty rings.
-func (t Tracking) UsesRing() bool { return t == TrackRing || t == TrackRingBitmap }
-
-// UsesBitmap tells whether records come through memslot bitmaps in every round.
-func (t Tracking) UsesBitmap() bool { return t == TrackBitmap || t == TrackClearLog }
-
 // CollectOrder is when the final collection happens.
 type CollectOrder uint8
 
@@ -92,6 +55,10 @@ type Spec struct {
 	SaveEvery  sim.Cycle // pause the vCPUs and save the device tables this often; 0 = only at the end
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
 
+	RingMax  uint32 // entries up to which a vCPU's ring doubles each time it was full; 0 = it never grows
+	Edits    uint32 // ring entries that a hostile userspace changes before each reset, in millionths of those harvested
+	EditSeed uint64 // of the edits
+
 	Quantum sim.Cycle // how far cores run ahead of each other; 0 = DefaultQuantum
 	Costs   Costs     // zero value = those that go with the host's profile
 }
@@ -110,6 +77,10 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("vmm: unknown tracking %d", s.Track)
 	case s.ClearShift != 0 && (s.ClearShift < 6 || s.ClearShift > 31):
 		return fmt.Errorf("vmm: a clear chunk of 2^%d pages: the shift is 6 to 31", s.ClearShift)
+	case s.Edits > MaxEdits:
+		return fmt.Errorf("vmm: %d edits a million entries: the most is %d", s.Edits, MaxEdits)
+	case s.RingMax > kvmcore.RingMaxEntries:
+		return fmt.Errorf("vmm: rings grow to at most %d entries, not %d", kvmcore.RingMaxEntries, s.RingMax)
 	case s.Track.UsesRing() && s.Policy.Name == "":
 		return fmt.Errorf("vmm: tracking %s needs a harvest policy", s.Track)
 	case s.Track.UsesRing() && s.Policy.OnFull == FullWait && s.Period == 0:
@@ -117,6 +88,9 @@ func (s *Spec) Validate() error {
 	}
 	return nil
 }
+
+// MaxEdits is an edit for every harvested entry.
+const MaxEdits = 1_000_000
 
 // Audit is told about collections as they happen. bench/audit is one.
 type Audit interface {
@@ -152,8 +126,10 @@ type VMM struct {
 	slots     []slot  // userspace's own table, ascending slot id
 	slotOf    []int16 // slot id -> index in slots + 1, 0 = unknown
 	big       bigLock
-	fetch     []uint32 // by vCPU: free-running harvest position in its ring
-	harvested []uint64 // by vCPU: entries ever harvested (CPUState.dirty_pages)
+	fetch     []uint32    // by vCPU, then the VM's ring: free-running harvest position
+	harvested []uint64    // the same: entries ever harvested (CPUState.dirty_pages)
+	pauser    *vcpuThread // policy pause-all: who has stopped the others, nil = nobody
+	editor    editor
 
 	live    int  // vCPUs whose guest still has something to do
 	inside  int  // vCPU threads that are not stopped
@@ -193,8 +169,9 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	v := &VMM{Spec: spec, Wiring: w}
 	v.addSlots()
 	v.vcpus = make([]vcpuThread, len(w.VM.VCPUs))
-	v.fetch = make([]uint32, len(w.VM.VCPUs))
-	v.harvested = make([]uint64, len(w.VM.VCPUs))
+	v.fetch = make([]uint32, w.VM.Rings())
+	v.harvested = make([]uint64, w.VM.Rings())
+	v.editor.rand = sim.NewStream(spec.EditSeed, "ring edits")
 	for i, vcpu := range w.VM.VCPUs {
 		c := &v.vcpus[i]
 		c.index, c.vcpu = i, vcpu
@@ -264,6 +241,7 @@ const (
 	FindingGetFailed                       // KVM_GET_DIRTY_LOG of slot A: errno B
 	FindingClearFailed                     // KVM_CLEAR_DIRTY_LOG of slot A: errno B
 	FindingSaveFailed                      // saving device tables: errno A
+	FindingResizeFailed                    // a vCPU's ring could not be given another size: errno A
 	numFindings
 )
 
@@ -281,6 +259,9 @@ func (f Finding) String() string {
 		return fmt.Sprintf("KVM_GET_DIRTY_LOG of slot %d failed: %v", f.A, b)
 	case FindingClearFailed:
 		return fmt.Sprintf("KVM_CLEAR_DIRTY_LOG of slot %d failed: %v", f.A, b)
+	}
+	if f.Kind == FindingResizeFailed {
+		return fmt.Sprintf("the ring of vCPU %d could not grow: %v", f.VCPU, a)
 	}
 	return fmt.Sprintf("saving the device tables failed: %v", a)
 }

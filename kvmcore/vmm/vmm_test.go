@@ -29,6 +29,9 @@ func specs() map[string]Spec {
 		m["ring,"+p.Name] = Spec{Track: TrackRing, Policy: p, Period: 400_000}
 		m["ring+bitmap,"+p.Name] = Spec{Track: TrackRingBitmap, Policy: p, Period: 400_000}
 	}
+	for _, track := range []Tracking{TrackVMRing, TrackOverflowBitmap, TrackFlaggedBitmap} {
+		m[track.String()] = Spec{Track: track, Policy: policyOnFullAll, Period: 400_000}
+	}
 	return m
 }
 

@@ -1,0 +1,57 @@
+package kvmcore
+
+import "ringmap/mmu"
+
+// shared-line: the RFC's struct kvm_dirty_ring_indexes. Both words are in one
+// cache line, which producer and consumer fight over.
+var layoutSharedLine = Layout{
+	Choice: Choice{
+		Name:   "shared-line",
+		Desc:   "two free-running indices side by side in one cache line",
+		Source: "P. Xu, KVM dirty ring RFC 04/15, Nov 2019; M. S. Tsirkin: seems to guarantee cache conflicts",
+	},
+	Indexed: true, Apart: 4,
+	push: (*Thread).pushIndexed, load: (*Thread).loadIndexed, take: (*Thread).takeIndexed,
+}
+
+// pushIndexed writes an entry and publishes it by the index of the kernel:
+// kvm_dirty_ring_push of the RFC.
+func (t *Thread) pushIndexed(r *Ring, s *Slot, gfn mmu.GFN) {
+	b, e := &t.Block, r.EntryPA(r.DirtyIndex)
+	b.Delay(t.pushCost(r))
+	if t.vm.Design.Sized {
+		b.Store(e+entrySize, 4, uint64(t.entryOrder()))
+	}
+	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
+	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
+	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
+	b.Store(r.Avail, 4, uint64(r.Next(r.DirtyIndex)))
+}
+
+// loadIndexed loads userspace's index and the entry at the reset index.
+func (t *Thread) loadIndexed(r *Ring) uint8 {
+	e, b := r.EntryPA(r.ResetIndex), &t.Block
+	b.Delay(t.resetCost(r))
+	t.reset.first = uint8(b.LoadAcquire(r.Fetch, 4))
+	b.Load(e+entrySlot, 4)
+	b.Load(e+entryOffset, 8)
+	if t.vm.Design.Sized {
+		b.Load(e+entrySize, 4)
+	}
+	return resetTake
+}
+
+// takeIndexed frees the entry if userspace has fetched it. The index is in
+// userspace's hands: one outside what was pushed stands for all of it.
+func (t *Thread) takeIndexed(r *Ring) (g dirtyGFN, ok bool) {
+	out, at := &t.Block.Out, t.reset.first
+	used := r.Used()
+	if used == 0 || uint32(out[at]) == r.ResetIndex {
+		return g, false
+	}
+	g = dirtyGFN{slot: uint32(out[at+1]), offset: out[at+2], pages: 1}
+	if t.vm.Design.Sized {
+		g.pages = pagesOfOrder(out[at+3])
+	}
+	return g, true
+}
