@@ -17,6 +17,7 @@ import (
 
 	"ringmap/bench/audit"
 	"ringmap/bench/scenario"
+	"ringmap/bench/view"
 	"ringmap/cpu"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
@@ -39,6 +40,8 @@ type machine struct {
 	streams []kvmcore.Stream
 	trace   *workloads.Trace // nil for a pattern
 	watcher *watcher         // nil unless a page is watched
+	profile *view.Profile    // nil unless asked for
+	window  *view.Trace      // nil unless asked for
 	stats   *sim.Stats
 
 	lost []audit.Explained // lost pages, once the audit has finished

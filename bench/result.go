@@ -40,6 +40,9 @@ type Result struct {
 	Audited       bool     `json:"-"`
 	Failed        bool     `json:"-"` // pages were lost and the scenario says that this fails
 	Console       []byte   `json:"-"` // what the guest wrote to its UART
+	Profile       []byte   `json:"-"` // gzipped profile.proto, when asked for
+	Trace         []byte   `json:"-"` // Chrome trace events, when asked for
+	TraceOmitted  uint64   `json:"-"` // events beyond the limit
 	Snapshot      []byte   `json:"-"` // file contents, when one was asked for
 	SnapshotCycle uint64   `json:"-"`
 	Story         []string `json:"-"` // of the watched page

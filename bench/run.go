@@ -22,9 +22,18 @@ type Options struct {
 	Console  func(text []byte) // called with what the guest has written since; nil = never
 	Progress func(Progress)    // called a few times a second of work; nil = never
 
+	Profile bool    // record where simulated cycles went: Result.Profile
+	Window  *Window // record what happened when: Result.Trace; nil = no
+
 	ResumeName string // of the snapshot file, for messages
 	Watch      uint64 // guest frame whose story to record
 	HasWatch   bool
+}
+
+// Window is the simulated time that a trace shows; To zero = to the end.
+type Window struct {
+	From, To scenario.Time
+	Events   int // at most; 0 = view.DefaultEvents
 }
 
 // Progress tells how far a run is.
@@ -67,7 +76,7 @@ func Run(s *scenario.Scenario, o Options) (*Result, error) {
 		m.slowdown(b)
 	}
 	m.record(r, s)
-	return r, nil
+	return r, m.tell(r)
 }
 
 // plan opens the trace for what the plan takes from it.
@@ -124,6 +133,9 @@ func (m *machine) simulate(r *Result, o Options) error {
 	}
 	if o.HasWatch {
 		m.watch(o.Watch)
+	}
+	if err := m.observe(o); err != nil {
+		return err
 	}
 	shown := 0
 	for !m.vmm.Done() {

@@ -173,6 +173,9 @@ func (t *Thread) countBit() {
 	old := t.Block.Out[t.ran-1]&bit != 0
 	t.tell(StoryBitSet, gfn, boolBit(old), 0)
 	t.countBits(1, boolBit(!old))
+	if p := t.Host.probe; p != nil && !old {
+		p.Recorded(t, gfn, 1)
+	}
 }
 
 // countBits counts pages recorded in a bitmap, some of them for the first time.

@@ -95,7 +95,11 @@ func (t *Thread) countWords() {
 	end := rel + m.pages
 	for i := t.ran - int(m.words); i < t.ran; i++ {
 		mask := wordBits(rel, end)
-		t.countBits(uint64(bits.OnesCount64(mask)), uint64(bits.OnesCount64(mask&^t.Block.Out[i])))
+		set := uint64(bits.OnesCount64(mask &^ t.Block.Out[i]))
+		t.countBits(uint64(bits.OnesCount64(mask)), set)
+		if p := t.Host.probe; p != nil && set != 0 {
+			p.Recorded(t, m.ref.base+mmu.GFN(rel), set)
+		}
 		rel = min((rel/64+1)*64, end)
 	}
 	t.tellSpan(StoryBitSet, m.gfn, rel-uint64(m.gfn-m.ref.base), 0)

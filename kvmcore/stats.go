@@ -94,6 +94,9 @@ func (v *VCPU) countPush(now sim.Cycle, gfn mmu.GFN) {
 	s, h := &v.Stats, &v.VM.Host.Stats
 	s.Pushes++
 	s.Occupancy.Set(now, uint64(v.Ring.Used()))
+	if p := v.VM.Host.probe; p != nil {
+		p.Recorded(v.Thread, gfn, v.Thread.mark.pages)
+	}
 	key := uint64(v.VM.VMID)<<48 | uint64(gfn)
 	if h.seen.add(key) {
 		h.UniquePages++

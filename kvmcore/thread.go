@@ -105,6 +105,7 @@ type Thread struct {
 	waiting   *Lock
 	waitSince sim.Cycle
 	ran       int // micro-ops of the step before, whose values are in Block.Out
+	seen      seen
 
 	run     runPath
 	fault   faultPath
@@ -132,6 +133,9 @@ func (t *Thread) Step() Status {
 	if t.depth == 0 {
 		return Done
 	}
+	if t.Host.probe != nil {
+		t.observe()
+	}
 	f := &t.stack[t.depth-1]
 	cause := f.cause
 	t.ran = t.Block.N
@@ -158,6 +162,9 @@ func (t *Thread) Step() Status {
 	}
 	if t.Block.N != 0 {
 		t.Exec(cause)
+	}
+	if t.Host.probe != nil {
+		t.observe()
 	}
 	switch {
 	case t.waiting != nil:
@@ -207,6 +214,9 @@ func (t *Thread) Idle(n sim.Cycle) { t.spend(n, CauseIdle) }
 func (t *Thread) start(vm *VM, p pathID, cause Cause) {
 	if t.depth != 0 {
 		panic("kvmcore: " + t.Name + " begins a call inside another one")
+	}
+	if t.Host.probe != nil {
+		t.observe()
 	}
 	t.vm, t.Ret, t.Err = vm, 0, OK
 	t.push(p, cause)

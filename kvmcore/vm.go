@@ -40,6 +40,7 @@ type Host struct {
 	VMs     []*VM     // that exist, in order of creation
 	threads []*Thread // by Thread.ID
 	boot    *Thread   // runs the ioctls that are called without a thread
+	probe   *Probe    // watches threads, nil when nobody does: see Attach
 	vmids   uint16    // last VMID handed out
 }
 

@@ -119,6 +119,8 @@ func runCommand(t *terminal) *cobra.Command {
   ringmap run --pattern zipf --ring 1024 --vcpus 8 --memory 4GiB --set workload.theta=0.9
   ringmap run --trace program.champsim.xz --mode bitmap --json
   ringmap run --elf workloads/guests/programs/locks.elf --vcpus 8 --console out.txt
+  ringmap run zipf.yaml --pprof run.pprof && go tool pprof -top run.pprof
+  ringmap run zipf.yaml --perfetto run.json --window 10ms..12ms
   ringmap run long.yaml --snapshot-at 50ms --snapshot long.snap
   ringmap run long.yaml --resume long.snap`,
 	}
@@ -130,6 +132,7 @@ func runCommand(t *terminal) *cobra.Command {
 	cmd.Flags().StringVar(&snapAt, "snapshot-at", "", "save the whole state at `TIME`, then go on")
 	cmd.Flags().StringVar(&snapTo, "snapshot", "ringmap.snap", "`FILE` of --snapshot-at")
 	cmd.Flags().StringVar(&console, "console", "", "write what the guest prints into `FILE`, instead of standard error")
+	views := newViewFlags(cmd)
 	cmd.Flags().StringVar(&resume, "resume", "", "continue from this snapshot `FILE` of the same scenario")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := flags.scenario(cmd, args)
@@ -153,6 +156,9 @@ func runCommand(t *terminal) *cobra.Command {
 				return err
 			}
 		}
+		if err := views.options(&opts); err != nil {
+			return err
+		}
 		if console != "" {
 			if err := probe(console); err != nil {
 				return err
@@ -168,6 +174,9 @@ func runCommand(t *terminal) *cobra.Command {
 		result, err := runWithProgress(t, s, opts)
 		if err == nil && console != "" {
 			err = writeFile(console, result.Console)
+		}
+		if err == nil {
+			err = views.write(t, result)
 		}
 		if err == nil {
 			err = deliver(t, result, folder, asJSON, snapTo)

@@ -37,6 +37,7 @@ func (t *thread) lock() outcome {
 	l.holder = me
 	if core := t.kt.Core; l.from <= core.Now && core.Now < l.until {
 		l.Contended++
+		t.kt.Waited(waitNames[WaitBigLock], l.until)
 		t.Waits[WaitBigLock] += l.until - core.Now
 		core.Now = l.until
 	}

@@ -105,6 +105,7 @@ func (m *mainThread) advance() outcome {
 
 // begin goes to the beginning of a step.
 func (m *mainThread) begin(s script, ip int) {
+	m.kt.Observe()
 	m.script, m.ip = s, ip
 	m.sub, m.slot, m.page, m.cleared = 0, 0, 0, 0
 }

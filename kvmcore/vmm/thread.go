@@ -56,6 +56,7 @@ func (t *thread) arrive(ev sim.Event) bool {
 	}
 	t.set = false
 	if core := t.kt.Core; core.Now < ev.At {
+		t.kt.Waited(waitNames[t.why], ev.At)
 		t.Waits[t.why] += ev.At - core.Now
 		core.Now = ev.At
 	}
