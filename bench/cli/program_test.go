@@ -16,9 +16,15 @@ const programs = "../../workloads/guests/programs/"
 // loses nothing, and does it twice alike.
 func TestRunProgram(t *testing.T) {
 	pages, sort := "pages: the MMU is on\npages: 512 pages written 4 times, 0 wrong\n", "sort: 20000 words, 0 out of order, sum off by 0\n"
+	const hash = "hash: 20000 of 20000 words found, 0 wrong after 10000 are gone\n"
 	for _, c := range []struct{ file, vcpus, console string }{
 		{"pages", "1", pages}, {"pages", "2", pages}, {"pages", "8", pages},
 		{"sort", "1", sort}, {"sort", "2", sort}, {"sort", "8", sort},
+		{"hash", "1", hash}, {"hash", "2", hash}, {"hash", "8", hash},
+		{"queue", "1", "queue: 1 vCPUs, 2000 words, 0 wrong\n"},
+		{"queue", "2", "queue: 2 vCPUs, 4000 words, 0 wrong\n"},
+		{"queue", "8", "queue: 8 vCPUs, 16000 words, 0 wrong\n"},
+		{"queue", "64", "queue: 64 vCPUs, 128000 words, 0 wrong\n"},
 		{"locks", "1", "locks: 1 vCPUs, 200 under the lock, 200 by LDADD\n"},
 		{"locks", "2", "locks: 2 vCPUs, 400 under the lock, 400 by LDADD\n"},
 		{"locks", "8", "locks: 8 vCPUs, 1600 under the lock, 1600 by LDADD\n"},

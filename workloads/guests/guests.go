@@ -1,13 +1,13 @@
 // Package guests holds programs that vCPUs execute, with their source.
 //
-//	pages.s ─┐
-//	sort.s   ├─► cpu/isa's assembler ─► ELF ─► *.elf ─► ringmap run --elf
-//	locks.s ─┘
+//	programs/{pages,sort,locks}.s ─► cpu/isa's assembler ─┐
+//	                                                      ├─► programs/*.elf ─► ringmap run --elf
+//	c/{hash,queue}.c, start.S ─► aarch64-linux-gnu-gcc ───┘
 //
 // `go generate ./workloads/guests` makes the ELF files anew.
 package guests
 
-//go:generate go run ./make programs
+//go:generate go run ./make programs c
 
 import (
 	"encoding/binary"
