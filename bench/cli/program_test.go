@@ -2,12 +2,14 @@ package cli_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ringmap/cpu/isa"
+	"ringmap/workloads/guests"
 )
 
 const programs = "../../workloads/guests/programs/"
@@ -197,6 +199,95 @@ func TestAddressBits(t *testing.T) {
 		o := good(t, "run", "--elf", programs+"sort.elf", "--vcpus", "130", "--memory", memory, "--max-instructions", "100", "--json", "--no-baseline")
 		if !strings.Contains(o.stdout, `"ipa_bits": `+bits+",") {
 			t.Errorf("%s: not %s bits", memory, bits)
+		}
+	}
+}
+
+// exceptionsGuest reports, of every exception that it takes, what its ESR says as
+// eight digits, and then turns itself off. Case by case it does something wrong.
+// Its own translation is by TTBR0, with the tables of a C guest; TTBR1 is the case's.
+const exceptionsGuest = `
+	adr	x1, vectors
+	msr	vbar_el1, x1
+	adr	x1, tables
+	msr	ttbr0_el1, x1
+	mov	x1, #0xff
+	msr	mair_el1, x1
+	movz	x1, #0x3519				// as start.S, and as much above: T1SZ, TG1
+	movk	x1, #0xb519, lsl #16
+	movk	x1, #2, lsl #32
+	msr	tcr_el1, x1
+	mov	x9, #0xffffff8000000000		// the first address above
+	adr	x10, high
+	movz	x11, #0x1000, lsl #16			// where no memory is
+%s
+	b	.
+on:	msr	ttbr1_el1, x12
+	isb
+	tlbi	vmalle1
+	dsb	ish
+	mrs	x1, sctlr_el1
+	orr	x1, x1, #1
+	msr	sctlr_el1, x1
+	isb
+	ret
+	.balign	2048
+vectors:	b	.
+	.balign	512
+	mrs	x0, esr_el1
+	mov	x2, #32
+	mov	x3, #0x09000000
+1:	sub	x2, x2, #4
+	lsr	x1, x0, x2
+	and	x1, x1, #15
+	add	x4, x1, #48
+	add	x5, x1, #87
+	cmp	x1, #10
+	csel	x4, x4, x5, lo
+	str	w4, [x3]
+	cbnz	x2, 1b
+	movz	x0, #0x8400, lsl #16
+	movk	x0, #8
+	hvc	#0
+	b	.
+	.balign	4096
+tables:	.quad	0x0060000000000405, 0x40000701, 0x80000701, 0xc0000701
+	.balign	4096
+high:	.quad	0
+`
+
+// TestWrongGuests: whatever a guest does, it gets the exception that the manual
+// or KVM has for that, and the run ends.
+func TestWrongGuests(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ code, esr string }{
+		"jumps into nothing":             {"br x11", "86000010"},
+		"jumps into nothing, translated": {"adr x12, high\nbl on\nmov x11, #0x38000000\nbr x11", "8600000d"}, // PXN
+		"jumps to no multiple of 4":      {"add x11, x10, #2\nbr x11", "8a000000"},
+		"executes zeroes":                {"br x10", "02000000"},
+		"beyond every address":           {"adr x12, high\nbl on\nldr x0, [x9]", "96000005"}, // level 1
+		"between the two ranges":         {"adr x12, high\nbl on\nmov x9, #0x100000000000000\nldr x0, [x9]", "96000004"},
+		"tables in a hole":               {"mov x12, x11\nbl on\nldr x0, [x9]", "96000010"},
+		"tables beyond the output size":  {"mov x12, #0x10000000000\nbl on\nldr x0, [x9]", "96000000"},
+		"a table entry into a hole":      {"orr x0, x11, #3\nstr x0, [x10]\nmov x12, x10\nbl on\nldr x0, [x9]", "96000010"},
+		"a page in a hole":               {"mov x12, x10\nmovz x0, #0x701\nmovk x0, #0x40, lsl #32\nstr x0, [x10]\nbl on\nldp x0, x1, [x9]", ""},
+		"tables that loop":               {"orr x0, x10, #3\norr x0, x0, #0x700\nstr x0, [x10]\nmov x12, x10\nbl on\nldr x0, [x9]\ncmp x0, #0\nb.eq .\nmov x9, x11\nudf #0", "02000000"},
+		"memory that is read-only":       {"mov x12, x10\nmovz x0, #0x781\nmovk x0, #0x4000, lsl #16\nstr x0, [x10]\nbl on\nstr x0, [x9]", "9600004d"},
+		"memory that is not accessed":    {"mov x12, x10\nmovz x0, #0x301\nmovk x0, #0x4000, lsl #16\nstr x0, [x10]\nbl on\nstr x0, [x9]", "96000049"},
+	} {
+		src := fmt.Sprintf(exceptionsGuest, strings.ReplaceAll("\t"+c.code, "udf #0", ".word 0"))
+		elf, err := guests.Build(src)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		file, console := filepath.Join(dir, "elf"), filepath.Join(dir, "console")
+		if err := os.WriteFile(file, elf, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		o := good(t, "run", "--elf", file, "--vcpus", "1", "--memory", "64MiB", "--mode", "off", "--max-instructions", "100000", "--console", console, "--json")
+		text, err := os.ReadFile(console)
+		if err != nil || string(text) != c.esr || !strings.Contains(o.stdout, `"finished": "system off"`) && c.esr != "" {
+			t.Errorf("%s: says %q, want %q; %v", name, text, c.esr, err)
 		}
 	}
 }

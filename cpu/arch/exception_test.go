@@ -87,7 +87,7 @@ func TestSyndromes(t *testing.T) {
 		{"HVC", 1, func(p *PE) Exception { return p.HVC(0x4b48) }, 2, 0x5a004b48, 0, 0, true},
 		{"BRK", 1, func(p *PE) Exception { return p.BRK(0x800) }, 1, 0xf2000800, 0, 0, false},
 		{"BRK debugged by EL2", 1, func(p *PE) Exception { p.State.Reg[MDCR_EL2] = mdcrTDE; return p.BRK(1) }, 2, 0xf2000001, 0, 0, false},
-		{"external, to EL2", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTEA; return p.External(va, false) }, 2, 0x92000210, va, 0, false},
+		{"external, to EL2", 1, func(p *PE) Exception { p.State.Reg[HCR_EL2] |= HCRTEA; return p.External(va, false) }, 2, 0x92000010, va, 0, false},
 		{"unknown", 1, (*PE).Unknown, 1, 0x02000000, 0, 0, false},
 		{"SMC without firmware", 1, func(p *PE) Exception { return second(p.SMC(0)) }, 1, 0x02000000, 0, 0, false},
 		{"illegal state", 1, (*PE).IllegalState, 1, 0x3a000000, 0, 0, false},
@@ -117,8 +117,8 @@ func TestSyndromes(t *testing.T) {
 		{"access flag", 1, func(p *PE) Exception {
 			return p.DataAbort(mmu.Abort{VA: va, Kind: mmu.FaultAccessFlag, Level: 1}, false, false, 0)
 		}, 1, 0x96000009, va, 0, false},
-		{"external", 1, func(p *PE) Exception { return p.External(va, false) }, 1, 0x96000210, va, 0, false},
-		{"external fetch", 0, func(p *PE) Exception { return p.External(va, true) }, 1, 0x82000210, va, 0, false},
+		{"external", 1, func(p *PE) Exception { return p.External(va, false) }, 1, 0x96000010, va, 0, false},
+		{"external fetch", 0, func(p *PE) Exception { return p.External(va, true) }, 1, 0x82000010, va, 0, false},
 		{"MRS ID_AA64PFR0_EL1", 1, func(p *PE) Exception {
 			p.State.Reg[HCR_EL2] |= HCRTID3
 			_, e, _ := p.MRS(EncOf(3, 0, 0, 4, 0), 0)
@@ -188,7 +188,7 @@ func TestModelledHost(t *testing.T) {
 	e := b.External(0x1234, false)
 	e.EL = 2
 	b.Inject(e)
-	if s.PC != 0x10200 || s.EL != 1 || s.Reg[ESR_EL1] != 0x96000210 || s.Reg[FAR_EL1] != 0x1234 {
+	if s.PC != 0x10200 || s.EL != 1 || s.Reg[ESR_EL1] != 0x96000010 || s.Reg[FAR_EL1] != 0x1234 {
 		t.Errorf("injected: PC %#x, EL%d, ESR %#x", s.PC, s.EL, s.Reg[ESR_EL1])
 	}
 }

@@ -233,7 +233,7 @@ func (p *PE) External(va uint64, fetch bool) Exception {
 	if fetch {
 		ec = ECInstruction
 	}
-	e := p.here(ec, issEA|uint64(StatusExternal))
+	e := p.here(ec, uint64(StatusExternal)) // without EA: inject_abt64
 	e.FAR, e.HasFAR = va, true
 	if p.EL < 2 && p.Reg[HCR_EL2]&HCRTEA != 0 {
 		e.EL = 2
