@@ -34,9 +34,11 @@ type machine struct {
 	vm      *kvmcore.VM
 	vmm     *vmm.VMM
 	dest    *mmu.Memory
-	audit   *audit.Audit // nil when nothing is tracked
-	its     *itsDriver   // nil without an ITS
-	outside *outside     // nil if nothing is written without a vCPU on its own
+	audit   *audit.Audit    // nil when nothing is tracked
+	dst     *destination    // nil without a migration
+	devices *kvmcore.Thread // of the source, that signals MSIs
+	its     *itsDriver      // nil without an ITS
+	outside *outside        // nil if nothing is written without a vCPU on its own
 	streams []kvmcore.Stream
 	trace   *workloads.Trace // nil for a pattern
 	watcher *watcher         // nil unless a page is watched
@@ -114,15 +116,19 @@ func (m *machine) createSlots(s *scenario.Scenario, _ vmm.Tracking) error {
 }
 
 func (m *machine) createVCPUs(s *scenario.Scenario, _ vmm.Tracking) error {
-	for i := range m.plan.VCPUs {
-		v, errno := m.vm.CreateVCPU(uint64(i))
+	return createVCPUs(m.vm, m.plan, s)
+}
+
+func createVCPUs(vm *kvmcore.VM, p *scenario.Plan, s *scenario.Scenario) error {
+	for i := range p.VCPUs {
+		v, errno := vm.CreateVCPU(uint64(i))
 		if errno != kvmcore.OK {
 			return s.Problem("vm.vcpus", "", "KVM_CREATE_VCPU %d: %v", i, errno)
 		}
-		if m.plan.PVTime == 0 {
+		if p.PVTime == 0 {
 			continue
 		}
-		if errno := v.SetPVTime(m.plan.PVTime + mmu.IPA(i)*64); errno != kvmcore.OK {
+		if errno := v.SetPVTime(p.PVTime + mmu.IPA(i)*64); errno != kvmcore.OK {
 			return s.Problem("tracking.stolen_time", "", "KVM_ARM_VCPU_PVTIME_IPA: %v", errno)
 		}
 	}
@@ -135,26 +141,39 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 	if p.Program {
 		return m.loadProgram(s)
 	}
-	if !s.HasTrace() {
-		for i := range p.VCPUs {
-			m.streams = append(m.streams, workloads.NewPattern(p.Pattern, i, p.VCPUs, uint64(s.Seed)))
-		}
-	} else {
+	if s.HasTrace() {
 		trace, err := openTrace(s)
 		if err != nil {
 			return err
 		}
 		m.trace = trace
-		ram := p.Slots[0]
-		m.streams, err = trace.Streams(workloads.TraceSpec{Base: mmu.IPA(ram.Base), Size: ram.Size - p.Reserved, VCPUs: p.VCPUs, CPI: p.Trace.CPI})
-		if err != nil {
-			return traceProblem(s, err)
-		}
 	}
+	streams, err := m.newStreams(s)
+	if err != nil {
+		return err
+	}
+	m.streams = streams
 	for i, v := range m.vm.VCPUs {
 		v.Guest = m.streams[i]
 	}
 	return nil
+}
+
+// newStreams makes a stream for every vCPU, each at its beginning.
+func (m *machine) newStreams(s *scenario.Scenario) (list []kvmcore.Stream, err error) {
+	p := m.plan
+	if m.trace == nil {
+		for i := range p.VCPUs {
+			list = append(list, workloads.NewPattern(p.Pattern, i, p.VCPUs, uint64(s.Seed)))
+		}
+		return list, nil
+	}
+	ram := p.Slots[0]
+	list, err = m.trace.Streams(workloads.TraceSpec{Base: mmu.IPA(ram.Base), Size: ram.Size - p.Reserved, VCPUs: p.VCPUs, CPI: p.Trace.CPI})
+	if err != nil {
+		return nil, traceProblem(s, err)
+	}
+	return list, nil
 }
 
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
@@ -188,6 +207,14 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 			return err
 		}
 		w.Audit = m.audit
+		if p.Migrate != nil {
+			if err := m.createDestination(s); err != nil {
+				return err
+			}
+			g := *p.Migrate
+			g.Destination = &m.dst.in
+			spec.Migrate = &g
+		}
 	}
 	if m.vmm, err = vmm.New(spec, w); err != nil {
 		return err
@@ -195,6 +222,9 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 	if m.its != nil {
 		m.its.vmm = m.vmm
 		m.vmm.Adopt(m.its.thread, m.its.comp)
+		if m.dst != nil {
+			m.dst.vmm.Adopt(m.dst.devices, m.its.comp)
+		}
 	}
 	if m.outside != nil {
 		m.outside.vmm = m.vmm
@@ -229,13 +259,18 @@ func (m *machine) register() {
 	if m.outside != nil {
 		m.outside.register(m.stats)
 	}
+	if m.dst != nil {
+		m.dst.register(m.stats)
+	}
 }
 
 // Sync saves, restores or hashes the whole machine.
 func (m *machine) Sync(c *sim.Codec) {
 	c.Tag("machine")
 	m.host.Sync(c)
-	m.dest.Sync(c)
+	if m.dst == nil { // else it is the memory of the destination's host
+		m.dest.Sync(c)
+	}
 	m.vmm.Sync(c)
 	for _, s := range m.streams {
 		s.Sync(c)
@@ -248,6 +283,12 @@ func (m *machine) Sync(c *sim.Codec) {
 	}
 	if m.outside != nil {
 		m.outside.Sync(c)
+	}
+	if m.dst != nil {
+		m.dst.Sync(c)
+		if c.Loading() && m.dst.moved {
+			m.moveDevices()
+		}
 	}
 	m.engine.Sync(c)
 }

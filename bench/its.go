@@ -72,7 +72,8 @@ func (m *machine) createITS(s *scenario.Scenario) (func(*kvmcore.Thread) kvmcore
 		return nil, s.Problem("its", "", "%v", err)
 	}
 	m.its = &itsDriver{vm: m.vm, load: workloads.NewITSLoad(spec, 0, uint64(s.Seed))}
-	m.its.thread = m.host.NewThread(m.deviceCore(), "devices")
+	m.devices = m.host.NewThread(m.deviceCore(), "devices")
+	m.its.thread = m.devices
 	m.its.comp = m.engine.Register("its", m.its)
 	if s.ITS.Save.Never {
 		return nil, nil

@@ -36,12 +36,14 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	case m.plan.Until != 0:
 		r.Finished = "time over"
 	}
-	if end := m.vm.Program.End; end != kvmcore.EndNot {
+	if m.dst != nil && m.dst.vm.Program.End != kvmcore.EndNot {
+		r.Finished = m.dst.vm.Program.End.String()
+	} else if end := m.vm.Program.End; end != kvmcore.EndNot {
 		r.Finished = end.String()
 	}
-	r.Console, r.Instructions = m.vmm.UART.Text, m.vm.Program.Retired
+	r.Console, r.Instructions = m.console(), m.vm.Program.Retired
 	r.Exit = exitStatus(r.Console)
-	for _, v := range m.vm.VCPUs {
+	for _, v := range m.allVCPUs() {
 		r.Writes += v.Stats.Stores
 	}
 	r.Kernel = append([]string{}, m.host.Warns...)
@@ -49,12 +51,13 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 		r.Findings = append(r.Findings, fmt.Sprintf("cycle %d: %s", f.At, f))
 	}
 	m.recordAudit(r, s)
+	m.recordMigration(r)
 	for i, v := range m.vm.VCPUs {
 		r.Threads = append(r.Threads, m.threadTime(fmt.Sprintf("vcpu.%d", i), v.Thread))
 	}
 	r.Threads = append(r.Threads, m.threadTime("vmm", m.vmm.Main()))
 	if m.its != nil {
-		r.Threads = append(r.Threads, m.threadTime("devices", m.its.thread))
+		r.Threads = append(r.Threads, m.threadTime("devices", m.devices))
 	}
 	if m.outside != nil {
 		r.Threads = append(r.Threads, m.threadTime("outside", m.outside.thread))
@@ -81,12 +84,11 @@ func (m *machine) recordAudit(r *Result, s *scenario.Scenario) {
 	if m.audit == nil {
 		return
 	}
-	r.Audited = true
-	var ledger []audit.Loss
-	for _, l := range m.host.Losses {
-		ledger = append(ledger, audit.Loss{GFN: l.GFN, Pages: l.Pages, Cause: l.Cause.String(), Cycle: l.At})
+	if m.stayed() { // what the destination holds counts for nothing
+		return
 	}
-	lost := audit.Explain(m.audit.Finish(), ledger)
+	r.Audited = true
+	lost := m.finishAudit()
 	m.lost = lost
 	a.LostPages = uint64(len(lost))
 	for _, c := range audit.Causes(lost) {
@@ -189,7 +191,7 @@ func (m *machine) progress() Progress {
 		return p
 	}
 	var done uint64
-	for _, v := range m.vm.VCPUs {
+	for _, v := range m.allVCPUs() {
 		done += v.Stats.Accesses
 	}
 	p.Share = ratio(done, max(m.work(), 1))
@@ -197,12 +199,13 @@ func (m *machine) progress() Progress {
 }
 
 // Statistics lists every statistic that a run records, by building the machine
-// of the default scenario with one vCPU and an ITS and reading it before it runs.
+// of the default scenario with one vCPU, an ITS and a migration and reading it before it runs.
 func Statistics() ([]sim.Stat, error) {
 	s := scenario.Default()
 	s.ITS.Devices = 1
 	s.VM.VCPUs = scenario.OptCount{N: 1}
 	s.Outside.Rate = 1
+	s.Migrate.Start = scenario.Time{}
 	p, err := s.Plan(nil)
 	if err != nil {
 		return nil, err

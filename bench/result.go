@@ -16,22 +16,23 @@ const Version = "0.1.0"
 // Result is the record of one run. It depends on scenario, seed and version
 // alone: no wall time, no machine, no number of workers.
 type Result struct {
-	Version  string        `json:"version"`
-	Name     string        `json:"name"`
-	Hash     string        `json:"scenario_hash"` // of the effective scenario and the contents of its trace
-	Seed     uint64        `json:"seed"`
-	Finished string        `json:"finished"`                    // why the run ended
-	Exit     *int64        `json:"guest_exit_status,omitempty"` // what the guest's last line EXIT: STATUS=n says
-	Scenario []scenario.KV `json:"-"`
-	Derived  []scenario.KV `json:"-"`
-	Stats    []sim.Stat    `json:"-"`
-	Audit    AuditRecord   `json:"audit"`
-	Threads  []ThreadTime  `json:"threads"`
-	Figures  Figures       `json:"figures"`
-	Hashes   []StateHash   `json:"state_hashes,omitempty"`
-	Kernel   []string      `json:"kernel_warnings"` // functions that warned once, in order
-	Findings []string      `json:"findings"`        // what a real VMM would have died of
-	Warnings []string      `json:"warnings"`        // implausible settings
+	Version   string        `json:"version"`
+	Name      string        `json:"name"`
+	Hash      string        `json:"scenario_hash"` // of the effective scenario and the contents of its trace
+	Seed      uint64        `json:"seed"`
+	Finished  string        `json:"finished"`                    // why the run ended
+	Exit      *int64        `json:"guest_exit_status,omitempty"` // what the guest's last line EXIT: STATUS=n says
+	Scenario  []scenario.KV `json:"-"`
+	Derived   []scenario.KV `json:"-"`
+	Stats     []sim.Stat    `json:"-"`
+	Audit     AuditRecord   `json:"audit"`
+	Migration *Migration    `json:"migration,omitempty"`
+	Threads   []ThreadTime  `json:"threads"`
+	Figures   Figures       `json:"figures"`
+	Hashes    []StateHash   `json:"state_hashes,omitempty"`
+	Kernel    []string      `json:"kernel_warnings"` // functions that warned once, in order
+	Findings  []string      `json:"findings"`        // what a real VMM would have died of
+	Warnings  []string      `json:"warnings"`        // implausible settings
 
 	// Not part of the record.
 	Cycles        uint64   `json:"-"` // simulated in all

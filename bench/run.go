@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"ringmap/bench/scenario"
 	"ringmap/kvmcore"
@@ -138,13 +139,13 @@ func (m *machine) simulate(r *Result, o Options) error {
 		return err
 	}
 	shown := 0
-	for !m.vmm.Done() {
+	for !m.finished() {
 		if _, more := m.engine.Next(); !more {
 			return fmt.Errorf("the simulation stands still at cycle %d: every thread waits (a defect of ringmap)", m.engine.Now())
 		}
 		m.engine.Run(min(m.engine.Now()+slice, nextHash, snapshot))
 		now := m.engine.Now()
-		if now >= nextHash && !m.vmm.Done() {
+		if now >= nextHash && !m.finished() {
 			r.Hashes = append(r.Hashes, StateHash{uint64(now), m.hash()})
 			nextHash += hashPeriod
 		}
@@ -154,9 +155,9 @@ func (m *machine) simulate(r *Result, o Options) error {
 				return err
 			}
 		}
-		if o.Console != nil && shown < len(m.vmm.UART.Text) {
-			o.Console(m.vmm.UART.Text[shown:])
-			shown = len(m.vmm.UART.Text)
+		if text := m.console(); o.Console != nil && shown < len(text) {
+			o.Console(text[shown:])
+			shown = len(text)
 		}
 		if o.Progress != nil {
 			o.Progress(m.progress())
@@ -271,10 +272,33 @@ func runBaseline(s *scenario.Scenario, p *scenario.Plan) (b baseline) {
 
 // instructions are those that all guests retired.
 func (m *machine) instructions() (n uint64) {
-	for _, v := range m.vm.VCPUs {
+	if m.dst != nil {
+		n = instructions(m.dst.vm)
+	}
+	return n + instructions(m.vm)
+}
+
+func instructions(vm *kvmcore.VM) (n uint64) {
+	for _, v := range vm.VCPUs {
 		n += v.Stats.Instructions
 	}
 	return n
+}
+
+// allVCPUs are those of source and destination.
+func (m *machine) allVCPUs() []*kvmcore.VCPU {
+	if m.dst == nil {
+		return m.vm.VCPUs
+	}
+	return append(slices.Clone(m.vm.VCPUs), m.dst.vm.VCPUs...)
+}
+
+// console is what the guest has written to its UART, wherever it ran.
+func (m *machine) console() []byte {
+	if m.dst == nil {
+		return m.vmm.UART.Text
+	}
+	return append(slices.Clone(m.vmm.UART.Text), m.dst.vmm.UART.Text...)
 }
 
 // slowdown registers how much slower the guest was than without tracking: the
@@ -284,7 +308,11 @@ func (m *machine) slowdown(b baseline) {
 		if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
 			return ratio(b.instructions, m.instructions())
 		}
-		return ratio(uint64(m.vmm.RunTime()), uint64(b.cycles))
+		run := m.vmm.RunTime()
+		if m.dst != nil {
+			run += m.dst.vmm.RunTime()
+		}
+		return ratio(uint64(run), uint64(b.cycles))
 	})
 }
 

@@ -37,6 +37,11 @@ type Spec struct {
 	Cores int         // 1 to MaxCores
 	TLB   mmu.TLBSpec // of each core; the zero value is mmu.NeoverseN1
 	Costs Costs
+
+	// Memory that somebody has filled already, and the end of what he has placed
+	// in it: nothing below Free is handed out. nil = empty memory from RAMBase on.
+	Memory *mmu.Memory
+	Free   mmu.PFN
 }
 
 // MaxCores is the most physical cores: KVM's 512 vCPUs and room for the VMM.
@@ -76,10 +81,13 @@ func NewMachine(spec Spec) *Machine {
 	if spec.TLB == (mmu.TLBSpec{}) {
 		spec.TLB = mmu.NeoverseN1
 	}
-	mem := mmu.NewMemory()
+	mem, free := spec.Memory, max(spec.Free, RAMBase.PFN())
+	if mem == nil {
+		mem, free = mmu.NewMemory(), RAMBase.PFN()
+	}
 	m := &Machine{
 		Mem:    mem,
-		Alloc:  mmu.NewAllocator(mem, RAMBase.PFN(), 1<<(mmu.PABits-mmu.FrameShift)),
+		Alloc:  mmu.NewAllocator(mem, free, 1<<(mmu.PABits-mmu.FrameShift)),
 		Domain: mmu.NewDomain(),
 		Costs:  spec.Costs,
 	}

@@ -15,6 +15,9 @@ type HostSpec struct {
 	Page    mmu.Granule // host page size; 0 = 4 KiB
 	Cores   int         // 0 = 1
 	TLB     mmu.TLBSpec // zero value = the profile's
+
+	Memory *mmu.Memory // physical memory that is there already, nil = none: see cpu.Spec
+	Free   mmu.PFN     // its end
 }
 
 // NewHost builds a machine that has just booted, with a VMM process that maps
@@ -27,7 +30,7 @@ func NewHost(spec HostSpec) *Host {
 		spec.Profile = &Profile{}
 	}
 	h := &Host{
-		Machine: cpu.NewMachine(cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB, Costs: spec.Profile.Costs}),
+		Machine: cpu.NewMachine(cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB, Costs: spec.Profile.Costs, Memory: spec.Memory, Free: spec.Free}),
 		Kernel:  spec.Kernel, Profile: spec.Profile, Page: spec.Page,
 		Warned: map[string]bool{},
 	}

@@ -76,6 +76,7 @@ type mapping struct {
 	size      uint64
 	backing   Backing
 	populated bool
+	fixed     mmu.PFN   // physical frames it was placed on from its start to its end, 0 = assigned at the first touch
 	unit      uint      // log2 of the bytes that one entry of units backs
 	units     unitTable // by offset >> unit
 	tail      unitTable // pages behind the last whole block of a THP mapping
@@ -118,6 +119,15 @@ func (h *HostMemory) Map(size uint64, b Backing, populated bool) mmu.HVA {
 	h.next = m.end() + mmu.HVA(h.page.Size()) // a guard page between any two
 	h.mappings = append(h.mappings, m)
 	return m.start
+}
+
+// MapAt adds a mapping of size bytes that lies in physical memory from pfn on and
+// is there already: the RAM of an incoming VM, which the stream has filled. The
+// frames are nobody else's and size is whole pages.
+func (h *HostMemory) MapAt(size uint64, b Backing, pfn mmu.PFN) mmu.HVA {
+	hva := h.Map(size, b, true)
+	h.mappings[len(h.mappings)-1].fixed = pfn
+	return hva
 }
 
 // unitShift is log2 of what the backing hands out at once.
@@ -241,12 +251,18 @@ type unit struct {
 	index uint64
 	start mmu.HVA
 	shift uint
+	fixed mmu.PFN // its first frame if it was placed, 0 = the table says
 }
 
 func (u unit) pa(hva mmu.HVA) mmu.PA { return u.state().pfn().PA() + mmu.PA(hva-u.start) }
 
-func (u unit) state() unitState { return u.table.get(u.index) }
-func (u unit) set(s unitState)  { u.table.set(u.index, s) }
+func (u unit) state() unitState {
+	if u.fixed != 0 {
+		return unitAt(u.fixed)
+	}
+	return u.table.get(u.index)
+}
+func (u unit) set(s unitState) { u.table.set(u.index, s) }
 
 func (t *unitTable) get(i uint64) unitState {
 	if s := t.states.Get(i); s != nil {
@@ -275,7 +291,11 @@ func (m *mapping) unitOf(hva mmu.HVA, page mmu.Granule) unit {
 		off, base, table, shift = off-whole, whole, &m.tail, page.Shift()
 	}
 	i := off >> shift
-	return unit{table, i, m.start + mmu.HVA(base+i<<shift), shift}
+	u := unit{table: table, index: i, start: m.start + mmu.HVA(base+i<<shift), shift: shift}
+	if m.fixed != 0 {
+		u.fixed = m.fixed + mmu.PFN(uint64(u.start-m.start)>>mmu.FrameShift)
+	}
+	return u
 }
 
 // find returns the mapping that holds hva.

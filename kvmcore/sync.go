@@ -209,6 +209,7 @@ func (h *HostMemory) Sync(c *sim.Codec) {
 		c.U64(&m.size)
 		sim.Uint(c, &m.backing)
 		c.Bool(&m.populated)
+		sim.Uint(c, &m.fixed)
 		if m.backing >= numBackings || !userRange(m.start, m.size) {
 			c.Fail(fmt.Errorf("kvmcore: impossible mapping at %#x", m.start))
 			return

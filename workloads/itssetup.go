@@ -101,6 +101,14 @@ func SetupITS(vm *kvmcore.VM, s ITSSpec) (ITSDevices, error) {
 	return b.dev, b.err
 }
 
+// CreateGIC gives the VM the devices that SetupITS gives it and leaves them as a
+// VMM does that waits for their state: addresses set, initialised, nothing mapped.
+func CreateGIC(vm *kvmcore.VM) (ITSDevices, error) {
+	b := itsBoot{vm: vm}
+	b.devices()
+	return b.dev, b.err
+}
+
 // itsBoot is the set-up under way; after the first error it does nothing.
 type itsBoot struct {
 	vm   *kvmcore.VM

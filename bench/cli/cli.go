@@ -121,7 +121,7 @@ cost, and is anything lost?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(runCommand(t), whyCommand(t), initCommand(t), listCommand(t), conformCommand(t), litmusCommand(t), traceCommand(t), versionCommand(t),
+	root.AddCommand(runCommand(t), migrateCommand(t), whyCommand(t), initCommand(t), listCommand(t), conformCommand(t), litmusCommand(t), traceCommand(t), versionCommand(t),
 		benchCommand(t), compareCommand(t))
 	root.SetHelpCommand(helpCommand(root))
 	return root

@@ -19,6 +19,8 @@ type runFlags struct {
 	set   []string
 	short []*shortFlag
 	seed  string
+
+	migrate bool // the scenario migrates, whatever it says
 }
 
 // shortFlag is a flag that sets one key of the scenario.
@@ -49,6 +51,14 @@ func newRunFlags(cmd *cobra.Command) *runFlags {
 	}
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as `a.b=c`; may be repeated")
 	return f
+}
+
+// add adds flags of one command alone.
+func (f *runFlags) add(cmd *cobra.Command, short ...*shortFlag) {
+	for _, s := range short {
+		cmd.Flags().StringVar(&s.value, s.name, "", s.usage)
+	}
+	f.short = append(f.short, short...)
 }
 
 // scenario reads the file, if there is one, and applies the flags over it.
@@ -89,6 +99,11 @@ func (f *runFlags) scenario(cmd *cobra.Command, args []string) (*scenario.Scenar
 			return nil, err
 		}
 	}
+	if f.migrate && !s.Migrates() {
+		if err := s.Set("ringmap migrate", "migrate.start=0"); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -105,12 +120,6 @@ func (f *runFlags) value(name string) string {
 }
 
 func runCommand(t *terminal) *cobra.Command {
-	var (
-		asJSON, noBaseline  bool
-		out, snapAt, resume string
-		snapTo, console     string
-		hashes              bool
-	)
 	cmd := &cobra.Command{
 		Use:   "run [FILE]",
 		Short: "Run a scenario and report where the cycles went and what was lost",
@@ -124,7 +133,39 @@ func runCommand(t *terminal) *cobra.Command {
   ringmap run long.yaml --snapshot-at 50ms --snapshot long.snap
   ringmap run long.yaml --resume long.snap`,
 	}
+	return simulates(t, cmd, newRunFlags(cmd))
+}
+
+func migrateCommand(t *terminal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate [FILE]",
+		Short: "Migrate the VM of a scenario and report rounds, downtime and what was lost",
+		Long: `Run a scenario with a live migration in it, as QEMU does one: rounds of pre-copy,
+the switchover, and the VM running on at the destination. What the scenario does not
+say about the migration takes the defaults of ` + "`ringmap list keys`" + `; it begins with the guest.`,
+		Example: `  ringmap migrate scenarios/migrate-linux.yaml
+  ringmap migrate scenarios/linux-4vcpu.yaml --bandwidth 1GiB/s --downtime 100ms
+  ringmap migrate --pattern hotcold --memory 4GiB --throttle auto-converge --set workload.accesses=10000000
+  ringmap migrate scenarios/migrate-linux.yaml --set migrate.fail=link-drop --set migrate.fail_at=90ms`,
+	}
 	flags := newRunFlags(cmd)
+	flags.migrate = true
+	flags.add(cmd,
+		&shortFlag{name: "bandwidth", key: "migrate.bandwidth", usage: "offer at most `RATE` to the link, such as 128MiB/s"},
+		&shortFlag{name: "link", key: "migrate.link.bandwidth", usage: "what the wire carries: a `RATE`, such as 10Gbit/s"},
+		&shortFlag{name: "downtime", key: "migrate.downtime", usage: "the VM may stand still for `TIME`"},
+		&shortFlag{name: "throttle", key: "migrate.throttle.kind", usage: "slow the guest down by `KIND`: none, auto-converge or dirty-limit"})
+	return simulates(t, cmd, flags)
+}
+
+// simulates gives a command the flags and the work of running a scenario.
+func simulates(t *terminal, cmd *cobra.Command, flags *runFlags) *cobra.Command {
+	var (
+		asJSON, noBaseline  bool
+		out, snapAt, resume string
+		snapTo, console     string
+		hashes              bool
+	)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result record as JSON")
 	cmd.Flags().StringVar(&out, "out", "", "also write result.json and summary.txt into `DIR`")
 	cmd.Flags().BoolVar(&noBaseline, "no-baseline", false, "skip the run with tracking off that guest.slowdown compares with")

@@ -19,6 +19,10 @@ func summary(r *bench.Result, st style, columns int) []string {
 	if program(r) != "" {
 		say(programLine(r, st), "")
 	}
+	if r.Migration != nil {
+		say(migrationSection(r, st)...)
+		say("")
+	}
 	say(timeSection(r, st, columns)...)
 	say("", lossSentence(r, st))
 	say(lossTable(r)...)
@@ -70,7 +74,7 @@ func timeSection(r *bench.Result, st style, columns int) []string {
 			others = append(others, t)
 		}
 	}
-	run := r.Stat("time.cycles")
+	run := r.Stat("time.cycles") + r.Stat("dest.time.cycles")
 	lines := []string{fmt.Sprintf("%s: the guest ran for %s cycles (%s)%s", st.bold("Where the cycles went"),
 		humanize.Comma(int64(run)), seconds(run, r.Number("clock_hz")), slowdown(r))}
 	lines = append(lines, stack(count(len(vcpus), "vCPU thread"), vcpus, st, columns)...)
@@ -161,6 +165,8 @@ func causeName(c string) string { return strings.ReplaceAll(c, "_", " ") }
 func lossSentence(r *bench.Result, st style) string {
 	changed := humanize.Comma(int64(r.Stat("audit.changed_pages")))
 	switch lost := r.Audit.LostPages; {
+	case !r.Audited && r.Migration != nil:
+		return st.green("Nothing was lost:") + " the VM stayed at the source, which never gave it up."
 	case !r.Audited:
 		return st.bold("Nothing was tracked") + ", so nothing could be lost."
 	case lost == 0:

@@ -35,6 +35,7 @@ type Scenario struct {
 	ITS      ITS             `key:"its"`
 	Outside  Outside         `key:"outside"`
 	VMM      VMM             `key:"vmm"`
+	Migrate  Migrate         `key:"migrate"`
 	Run      Run             `key:"run"`
 	Audit    Audit           `key:"audit"`
 

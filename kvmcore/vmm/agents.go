@@ -14,6 +14,10 @@ type vcpuThread struct {
 	state vcpuState
 	done  bool // the guest has nothing more to do
 
+	owed   sim.Cycle // sleep before the next entry
+	deep   bool      // that sleep is not cut short by a pause
+	nudged bool      // the main thread waits for it to leave KVM_RUN once
+
 	Exits     [numExits]uint64
 	StoppedAt sim.Cycle // when it last left the guest for good or to be paused
 }
@@ -31,6 +35,7 @@ const (
 	vcpuStopOthers                  // policy pause-all: has the big lock and kicks the others
 	vcpuWaitOthers                  // waits until they have left KVM_RUN
 	vcpuHeld                        // stands still for the thread that does this
+	vcpuThrottled                   // sleeps because a migration slows it down
 	numVCPUStates
 )
 
@@ -64,6 +69,9 @@ func (c *vcpuThread) Handle(_ *sim.Engine, ev sim.Event) {
 func (c *vcpuThread) step() outcome {
 	switch c.state {
 	case vcpuEnter:
+		if c.owed != 0 && (c.deep || !c.v.pausing) {
+			return c.sleepOwed()
+		}
 		if c.v.pausing {
 			return c.stop()
 		}
@@ -83,11 +91,11 @@ func (c *vcpuThread) step() outcome {
 			return o
 		}
 		c.state = vcpuReap
-		switch c.v.Policy.OnFull {
-		case FullPauseAll:
-			c.state = vcpuStopOthers
-		case FullReapOwn:
+		switch {
+		case c.v.mig.limit.on || c.v.Policy.OnFull == FullReapOwn:
 			c.startReap(c.index, c.index+1)
+		case c.v.Policy.OnFull == FullPauseAll:
+			c.state = vcpuStopOthers
 		default:
 			c.startReap(0, len(c.v.fetch))
 		}
@@ -105,6 +113,9 @@ func (c *vcpuThread) step() outcome {
 		}
 		c.grow()
 		c.unlock()
+		c.state = vcpuEnter
+		c.afterFull()
+	case vcpuThrottled:
 		c.state = vcpuEnter
 	case vcpuFull, vcpuStopped, vcpuHeld:
 		return parked
@@ -140,6 +151,10 @@ func (c *vcpuThread) exited() outcome {
 	run := &c.vcpu.Run
 	c.state = vcpuEnter
 	c.kt.Signal = false // its handler runs on the way back to userspace
+	if c.nudged {
+		c.nudged = false
+		c.v.main.nudgeDone(c.now())
+	}
 	switch {
 	case run.Errno == kvmcore.EINTR:
 		c.Exits[exitSignal]++
@@ -164,7 +179,7 @@ func (c *vcpuThread) exited() outcome {
 
 // full acts on a full ring as the harvest policy says.
 func (c *vcpuThread) full() outcome {
-	if c.v.Policy.OnFull != FullWait {
+	if c.v.Policy.OnFull != FullWait || c.v.mig.limit.on {
 		c.state = vcpuLock
 		return working
 	}
@@ -211,6 +226,7 @@ func (c *vcpuThread) finishGuest() {
 func (c *vcpuThread) stop() outcome {
 	c.state = vcpuStopped
 	c.why = WaitPaused
+	c.owed = 0
 	if !c.done {
 		c.StoppedAt = c.now()
 	}
@@ -232,6 +248,10 @@ func (c *vcpuThread) kick(at sim.Cycle) {
 	case vcpuFull, vcpuHeld:
 		c.state = vcpuEnter
 		c.schedule(max(c.now(), at))
+	case vcpuThrottled:
+		if !c.deep {
+			c.schedule(max(c.now(), at))
+		}
 	}
 }
 
@@ -254,6 +274,9 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 	c.thread.sync(k)
 	sim.Uint(k, &c.state)
 	k.Bool(&c.done)
+	sim.Uint(k, &c.owed)
+	k.Bool(&c.deep)
+	k.Bool(&c.nudged)
 	for i := range c.Exits {
 		k.U64(&c.Exits[i])
 	}

@@ -17,8 +17,11 @@ type mainThread struct {
 	page    uint64 // next page to look at, in copying
 	cleared uint64 // chunk number+1 of the slot that CLEAR has been issued for
 
+	stepBegan sim.Cycle
+	nudging   int // vCPUs that have not left KVM_RUN yet
 	nextRound sim.Cycle
 	nextSave  sim.Cycle
+	migrate   sim.Cycle // when the migration begins
 	end       sim.Cycle // when the final sequence is due
 	open      bool      // a collection is under way
 	flagged   bool      // policy ring-flagged-bitmap: this collection has found the flag
@@ -37,6 +40,16 @@ const (
 	scriptFinal                         // the end: what the save wrote is collected too
 	scriptFinalBeforeSave               // the end in the wrong order
 	scriptFinalOff                      // the end without tracking
+
+	scriptSetup                // a migration begins
+	scriptDecide               // what it does next
+	scriptSync                 // one look at what is dirty
+	scriptReaper               // rings are drained, and that is all
+	scriptLimit                // the same, to see who is how fast
+	scriptSlice                // pages are sent
+	scriptSwitchover           // the VM stops and goes over
+	scriptSwitchoverBeforeSave // the same in the wrong order
+	scriptAbort                // the VM goes on where it is
 	numScripts
 )
 
@@ -57,6 +70,19 @@ const (
 	stepCopy
 	stepClose
 	stepEnd
+
+	stepAllDirty   // every page is to be sent
+	stepLook       // a sync begins
+	stepKick       // every vCPU leaves its guest once
+	stepSynced     // a sync ends
+	stepDecide     // migration_iteration_run
+	stepSlice      // ram_save_iterate
+	stepJudgeLimit // dirtylimit_process
+	stepCopyRest   // ram_save_complete
+	stepState      // registers of vCPUs and devices
+	stepAwait      // the destination's answer
+	stepDisable    // logging off
+	stepAborted
 )
 
 // The order of scriptFinal is the rule of the kernel's document and of QEMU's
@@ -70,6 +96,18 @@ var scripts = [numScripts][]step{
 	scriptFinal:           {stepPause, stepSave, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepEnd},
 	scriptFinalBeforeSave: {stepPause, stepOpen, stepReap, stepGet, stepCopy, stepClose, stepSave, stepEnd},
 	scriptFinalOff:        {stepPause, stepSave, stepEnd},
+
+	scriptSetup:      {stepEnable, stepAllDirty, stepLook, stepKick, stepReap, stepFlag, stepGet, stepSynced},
+	scriptDecide:     {stepDecide},
+	scriptSync:       {stepLook, stepKick, stepReap, stepFlag, stepGet, stepSynced},
+	scriptReaper:     {stepReap},
+	scriptLimit:      {stepKick, stepReap, stepJudgeLimit},
+	scriptSlice:      {stepSlice},
+	scriptSwitchover: {stepPause, stepSave, stepLook, stepReap, stepGet, stepSynced, stepCopyRest, stepClose, stepState, stepAwait},
+	scriptSwitchoverBeforeSave: {
+		stepPause, stepLook, stepReap, stepGet, stepSynced, stepCopyRest, stepClose, stepSave, stepState, stepAwait,
+	},
+	scriptAbort: {stepResume, stepDisable, stepReap, stepAborted},
 }
 
 // Handle runs the thread until it must wait or somebody else's turn has come.
@@ -92,11 +130,16 @@ func (m *mainThread) advance() outcome {
 	if o != finished {
 		return o
 	}
+	if g := &m.v.mig; g.state == MigrateDevice {
+		g.stepTook(scripts[m.script][m.ip], m.now()-m.stepBegan)
+	}
 	if m.v.done {
 		return parked
 	}
 	if m.ip+1 < len(scripts[m.script]) {
 		m.begin(m.script, m.ip+1)
+	} else if m.v.mig.state.under() {
+		m.begin(scriptDecide, 0)
 	} else {
 		m.begin(scriptSleep, 0)
 	}
@@ -108,6 +151,7 @@ func (m *mainThread) begin(s script, ip int) {
 	m.kt.Observe()
 	m.script, m.ip = s, ip
 	m.sub, m.slot, m.page, m.cleared = 0, 0, 0, 0
+	m.stepBegan = m.now()
 }
 
 func (m *mainThread) step() outcome {
@@ -151,6 +195,8 @@ func (m *mainThread) step() outcome {
 	case stepEnd:
 		v.ended, v.done = m.now(), true
 		v.Engine.Stop()
+	default:
+		return m.migrateStep(scripts[m.script][m.ip])
 	}
 	return finished
 }
@@ -165,7 +211,7 @@ func (m *mainThread) enable() outcome {
 		}
 		m.sub = 0
 		m.slot++
-	case v.Track == TrackOff || m.slot == len(v.slots):
+	case v.Track == TrackOff || m.slot == len(v.slots) || m.script == scriptStart && v.Migrate != nil:
 		return finished
 	case v.VM.Slots.ByID(v.slots[m.slot].id).Flags&kvmcore.SlotLogDirty != 0:
 		m.slot++
@@ -188,8 +234,12 @@ func (m *mainThread) release() {
 		m.kt.Core.Now = max(m.now(), v.vcpus[i].now())
 	}
 	v.started = m.now()
+	m.migrate = sim.Never
+	if g := v.Migrate; g != nil {
+		m.migrate, v.mig.failAt = v.started+g.Start, v.started+g.FailAt
+	}
 	m.end, m.nextRound, m.nextSave = after(v.started, v.Until), after(v.started, v.Period), after(v.started, v.SaveEvery)
-	if v.Track == TrackOff {
+	if v.Track == TrackOff || v.Migrate != nil {
 		m.nextRound = sim.Never
 	}
 	for i := range v.vcpus {
@@ -215,6 +265,10 @@ func (m *mainThread) sleep() outcome {
 	switch {
 	case m.end <= now:
 		m.beginEnd()
+	case m.migrate <= now:
+		m.migrate = sim.Never
+		v.mig.state = MigrateSetup
+		m.begin(scriptSetup, 0)
 	case m.nextSave <= now:
 		m.nextSave = after(now, v.SaveEvery)
 		m.begin(scriptSave, 0)
@@ -223,7 +277,7 @@ func (m *mainThread) sleep() outcome {
 		m.begin(scriptRound, 0)
 	default:
 		m.why = WaitSleep
-		if due := min(m.end, m.nextSave, m.nextRound); due != sim.Never {
+		if due := min(m.end, m.nextSave, m.nextRound, m.migrate); due != sim.Never {
 			m.schedule(due)
 		}
 		return parked
@@ -234,7 +288,7 @@ func (m *mainThread) sleep() outcome {
 // beginEnd begins the final sequence.
 func (m *mainThread) beginEnd() {
 	switch {
-	case m.v.Track == TrackOff:
+	case m.v.Track == TrackOff || m.v.Migrate != nil:
 		m.begin(scriptFinalOff, 0)
 	case m.v.Collect == CollectBeforeSave:
 		m.begin(scriptFinalBeforeSave, 0)
@@ -245,6 +299,9 @@ func (m *mainThread) beginEnd() {
 
 // guestsEnded makes the final sequence due.
 func (m *mainThread) guestsEnded(at sim.Cycle) {
+	if g := m.v.Migrate; g != nil && m.v.mig.state <= MigrateDevice {
+		return // an idle VM migrates as well as a busy one
+	}
 	m.end = min(m.end, max(at, m.now()))
 	if m.script == scriptSleep {
 		m.schedule(min(m.end, m.nextSave, m.nextRound))
@@ -345,6 +402,9 @@ func (m *mainThread) reapAll() outcome {
 	words := uint64(0)
 	for i := range v.slots {
 		s := &v.slots[i]
+		if m.script == scriptReaper || m.script == scriptLimit {
+			break // they stay in the staging bitmaps until a sync
+		}
 		words += s.staged.moveTo(&s.send)
 	}
 	m.delay(words*uint64(v.Costs.Word), causeHarvest)
@@ -375,7 +435,7 @@ func (m *mainThread) readFlag() {
 // kvm_log_sync_global, kvm_slot_get_dirty_log.
 func (m *mainThread) get() outcome {
 	v := m.v
-	last := m.script == scriptFinal || m.script == scriptFinalBeforeSave
+	last := m.script == scriptFinal || m.script == scriptFinalBeforeSave || v.mig.state == MigrateDevice
 	if !v.gets(last) || m.slot == len(v.slots) {
 		return finished
 	}
@@ -420,6 +480,9 @@ func (m *mainThread) sync(c *sim.Codec) {
 	c.Int(&m.slot)
 	c.U64(&m.page)
 	c.U64(&m.cleared)
+	sim.Uint(c, &m.stepBegan)
+	c.Int(&m.nudging)
+	sim.Uint(c, &m.migrate)
 	sim.Uint(c, &m.nextRound)
 	sim.Uint(c, &m.nextSave)
 	sim.Uint(c, &m.end)

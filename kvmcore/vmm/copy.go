@@ -13,8 +13,11 @@ type slot struct {
 	base   mmu.GFN
 	pages  uint64
 	hva    mmu.HVA
+	index  int     // in VMM.slots
 	staged pageSet // harvested from rings, not yet taken by a collection (dirty_bmap)
 	send   pageSet // protected again: to be copied
+
+	toClear pageSet // chunks of a migration in clear-log mode that CLEAR is still to be issued for
 }
 
 func (s *slot) region(g mmu.Granule, flags kvmcore.SlotFlags) kvmcore.Region {
@@ -99,6 +102,9 @@ func (m *mainThread) send(s *slot, page uint64) {
 	gfn := s.base + mmu.GFN(page)
 	v.Stats.PagesSent++
 	m.delay(uint64(v.Costs.CopyPage)<<(g.Shift()-mmu.FrameShift), kvmcore.CauseCopy)
+	if v.Migrate != nil {
+		v.putPage(s, page, m.now())
+	}
 	src, ok := v.Host.Memory.PFN(s.hva + mmu.HVA(page<<g.Shift()))
 	if !ok { // never touched: zeros on both sides
 		v.Stats.UntouchedSent++
@@ -122,7 +128,7 @@ func (v *VMM) copyPage(gfn mmu.GFN, src mmu.PFN) {
 // logging begins: the first round of a migration, which sends all RAM. It takes
 // no time. Later rounds rely on tracking alone.
 func (v *VMM) baseline() {
-	if v.Track == TrackOff {
+	if v.Track == TrackOff || v.Migrate != nil {
 		return
 	}
 	for _, e := range v.Host.Machine.Mem.Journal() {

@@ -37,3 +37,13 @@ func (t *thread) tellHarvested(slot uint32, offset uint64) {
 		At: t.now(), Kind: kvmcore.StoryHarvested, VCPU: -1, A: uint64(ring), B: uint64(v.fetch[ring] - 1),
 	})
 }
+
+// Began is when the vCPUs were let go, Ended when the final sequence was over or
+// the VM was given up for another host's; 0 before.
+func (v *VMM) Began() sim.Cycle { return v.started }
+
+// Ended is the other end of Began.
+func (v *VMM) Ended() sim.Cycle { return v.ended }
+
+// Live is the number of vCPUs whose guests still have something to do.
+func (v *VMM) Live() int { return v.live }

@@ -13,6 +13,7 @@ import (
 type pageSet struct {
 	chunks []*pageChunk // by page >> 12; made when first touched, then kept
 	sum    []uint64     // bit = chunk is not empty
+	n      uint64       // pages in it
 }
 
 const chunkPages = 64 * 64
@@ -38,6 +39,7 @@ func (s *pageSet) or(w, b uint64) {
 		c = new(pageChunk)
 		s.chunks[i] = c
 	}
+	s.n += uint64(bits.OnesCount64(b &^ c.words[w%64]))
 	c.words[w%64] |= b
 	c.sum |= 1 << (w % 64)
 	s.sum[i/64] |= 1 << (i % 64)
@@ -47,6 +49,11 @@ func (s *pageSet) add(page uint64) { s.or(page/64, 1<<(page%64)) }
 
 func (s *pageSet) remove(page uint64) { s.andNot(page/64, 1<<(page%64)) }
 
+func (s *pageSet) has(page uint64) bool {
+	c := s.chunks[page/chunkPages]
+	return c != nil && c.words[page/64%64]>>(page%64)&1 != 0
+}
+
 // andNot removes the pages whose bits are set in word w.
 func (s *pageSet) andNot(w, b uint64) {
 	i := w / 64
@@ -54,12 +61,21 @@ func (s *pageSet) andNot(w, b uint64) {
 	if c == nil {
 		return
 	}
+	s.n -= uint64(bits.OnesCount64(b & c.words[w%64]))
 	if c.words[w%64] &^= b; c.words[w%64] != 0 {
 		return
 	}
 	if c.sum &^= 1 << (w % 64); c.sum == 0 {
 		s.sum[i/64] &^= 1 << (i % 64)
 	}
+}
+
+// fill adds all pages of a set of that many.
+func (s *pageSet) fill(pages uint64) {
+	for w := uint64(0); w < pages/64; w++ {
+		s.or(w, ^uint64(0))
+	}
+	s.or(pages/64, 1<<(pages%64)-1)
 }
 
 // next finds the first word that is not empty at or after word w.
@@ -104,6 +120,7 @@ func (s *pageSet) sync(c *sim.Codec) {
 	}
 	c.Len(&n)
 	if c.Loading() {
+		s.n = 0
 		for i := range s.sum {
 			s.sum[i] = 0
 		}

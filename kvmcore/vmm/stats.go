@@ -80,6 +80,9 @@ func (v *VMM) Register(s *sim.Stats) {
 		return float64(v.UserRingBytes())
 	})
 
+	if v.Migrate != nil {
+		v.registerMigration(s)
+	}
 	v.main.register(s, "vmm")
 	for i := range v.vcpus {
 		c := &v.vcpus[i]

@@ -40,6 +40,7 @@ func (v *VMM) Sync(c *sim.Codec) {
 	for i := range v.slots {
 		v.slots[i].staged.sync(c)
 		v.slots[i].send.sync(c)
+		v.slots[i].toClear.sync(c)
 	}
 	v.big.sync(c, v.threads)
 	c.Int(&v.live)
@@ -51,6 +52,9 @@ func (v *VMM) Sync(c *sim.Codec) {
 	c.Bool(&v.done)
 	v.Stats.sync(c)
 	v.UART.sync(c)
+	if v.Migrate != nil {
+		v.mig.sync(c, v)
+	}
 	sim.Slice(c, &v.Findings, func(c *sim.Codec, f *Finding) {
 		sim.Uint(c, &f.At)
 		sim.Uint(c, &f.Kind)

@@ -17,11 +17,15 @@ const (
 	WaitBigLock              // the VMM's big lock
 	WaitPaused               // vCPU stopped by the VMM
 	WaitVCPUs                // main thread: until every vCPU has stopped
+	WaitRate                 // main thread: until the rate limit's next window
+	WaitLink                 // main thread: until the link takes more
+	WaitPeer                 // main thread: until the destination has answered
+	WaitThrottle             // vCPU that a migration slows down
 	WaitKernel               // blocked in the kernel, which books the time itself
 	NumWaits
 )
 
-var waitNames = [NumWaits]string{"sleep", "full_ring", "big_lock", "paused", "vcpus", "kernel"}
+var waitNames = [NumWaits]string{"sleep", "full_ring", "big_lock", "paused", "vcpus", "rate_limit", "link", "peer", "throttle", "kernel"}
 
 // thread is a userspace thread in simulated time: one component of the engine
 // with at most one event that counts.

@@ -52,6 +52,8 @@ type Spec struct {
 	Until   sim.Cycle    // fixed time: stop the vCPUs then; 0 = fixed work: when all have ended
 	Collect CollectOrder // place of the final collection
 
+	Migrate *MigrateSpec // a migration instead of rounds; nil = none
+
 	SaveEvery  sim.Cycle // pause the vCPUs and save the device tables this often; 0 = only at the end
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
 
@@ -83,6 +85,8 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("vmm: rings grow to at most %d entries, not %d", kvmcore.RingMaxEntries, s.RingMax)
 	case s.Track.UsesRing() && s.Policy.Name == "":
 		return fmt.Errorf("vmm: tracking %s needs a harvest policy", s.Track)
+	case s.Migrate != nil && s.Migrate.Validate(s.Track) != nil:
+		return s.Migrate.Validate(s.Track)
 	case s.Track.UsesRing() && s.Policy.OnFull == FullWait && s.Period == 0:
 		return fmt.Errorf("vmm: harvest policy %s needs a period: nobody else drains a full ring", s.Policy.Name)
 	}
@@ -142,6 +146,9 @@ type VMM struct {
 
 	Stats    Stats
 	Findings []Finding
+
+	mig    migration
+	ticker sim.ComponentID // of auto-converge's timer
 }
 
 // New connects a VMM and registers its threads with the engine. The VM's slots
@@ -180,6 +187,12 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	kt := w.Host.NewThread(w.Core, "vmm")
 	v.addThread(&v.main.thread, kt, w.Engine.Register("vmm", &v.main))
 	v.live, v.inside = len(v.vcpus), len(v.vcpus)
+	if spec.Migrate != nil {
+		v.ticker = w.Engine.Register("throttle", &ticker{v})
+		if d := spec.Migrate.Destination; d != nil {
+			d.connect(v)
+		}
+	}
 	return v, nil
 }
 
@@ -198,7 +211,9 @@ func (v *VMM) addSlots() {
 	slices.SortFunc(v.slots, func(a, b slot) int { return cmp.Compare(a.id, b.id) })
 	for i := range v.slots {
 		s := &v.slots[i]
+		s.index = i
 		s.staged, s.send = newPageSet(s.pages), newPageSet(s.pages)
+		s.toClear = newPageSet(s.pages>>v.ClearShift + 1)
 		for len(v.slotOf) <= int(s.id) {
 			v.slotOf = append(v.slotOf, 0)
 		}

@@ -1,0 +1,291 @@
+package bench
+
+import (
+	"ringmap/bench/audit"
+	"ringmap/bench/scenario"
+	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
+	"ringmap/mmu"
+	"ringmap/sim"
+	"ringmap/workloads"
+)
+
+// destination is the host that a VM migrates to: a machine of the same kind with
+// a VM that was made like the source's and has never run. Its RAM is the memory
+// that the stream fills and the audit compares; frame = guest address >> FrameShift.
+type destination struct {
+	host    *kvmcore.Host
+	vm      *kvmcore.VM
+	vmm     *vmm.VMM
+	streams []kvmcore.Stream
+	devices *kvmcore.Thread // that signal MSIs after the move
+	in      vmm.Incoming
+
+	pending []kvmcore.PendingLPI // at the source, when the state was read
+	lpis    lpiCount
+	audited bool // the audit has compared source and destination, before the VM ran on
+	moved   bool // the devices are here
+}
+
+// lpiCount compares the interrupts that were pending at the source with those
+// pending at the destination before it ran.
+type lpiCount struct {
+	Pending  uint64 `json:"pending"`
+	Arrived  uint64 `json:"arrived"`
+	Lost     uint64 `json:"lost"`
+	Spurious uint64 `json:"spurious"`
+}
+
+// createDestination makes the destination of a migration and what connects it.
+func (m *machine) createDestination(s *scenario.Scenario) error {
+	p := m.plan
+	d := &destination{}
+	m.dst = d
+	end := uint64(0)
+	for _, slot := range p.Slots {
+		end = max(end, slot.Base+slot.Size)
+	}
+	const align = mmu.PFN(1) << mmu.MaxOrder
+	free := (mmu.PA(end+mmu.FrameSize-1).PFN() + align - 1) / align * align
+	d.host = kvmcore.NewHost(kvmcore.HostSpec{
+		Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 2, Memory: m.dest, Free: free,
+	})
+	vm, errno := d.host.CreateVMType(p.IPABits)
+	if errno != kvmcore.OK {
+		return s.Problem("vm.ipa_bits", "", "KVM_CREATE_VM at the destination: %v", errno)
+	}
+	d.vm = vm
+	for i, slot := range p.Slots {
+		hva := d.host.Memory.MapAt(slot.Size, slot.Backing, mmu.PA(slot.Base).PFN())
+		if errno := vm.SetUserMemoryRegion(kvmcore.Region{Slot: uint32(i), GPA: mmu.IPA(slot.Base), Size: slot.Size, HVA: hva}); errno != kvmcore.OK {
+			return s.Problem("vm.slots", "", "KVM_SET_USER_MEMORY_REGION at the destination: %v", errno)
+		}
+	}
+	if err := createVCPUs(vm, p, s); err != nil {
+		return err
+	}
+	if p.Program {
+		vm.LoadA64(0, 0, uint64(p.Clock)) // the registers arrive with the state
+		vm.Program.Limit = uint64(s.Run.MaxInstructions)
+	} else {
+		var err error
+		if d.streams, err = m.newStreams(s); err != nil {
+			return err
+		}
+		for i, v := range vm.VCPUs {
+			v.Guest = d.streams[i]
+		}
+	}
+	if p.ITS.Devices != 0 {
+		if _, err := workloads.CreateGIC(vm); err != nil {
+			return s.Problem("its", "", "at the destination: %v", err)
+		}
+		d.devices = d.host.NewThread(d.host.Machine.Cores[p.VCPUs+1], "devices")
+	}
+	costs, err := vmm.LoadCosts(string(s.Host.Profile))
+	if err != nil {
+		return err
+	}
+	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs},
+		vmm.Wiring{Engine: m.engine, Host: d.host, VM: vm, Core: d.host.Machine.Cores[p.VCPUs]})
+	d.in = vmm.Incoming{VMM: d.vmm, Save: m.saveState, Load: m.loadState, Run: m.moveDevices, RunOn: p.RunOn, RunsOn: p.RunsOn}
+	return err
+}
+
+// saveState reads the registers of vCPUs and devices at the source, each by its
+// ioctl. RAM is complete by now, so the audit compares.
+func (m *machine) saveState(t *kvmcore.Thread) string {
+	d := m.dst
+	m.lost = m.finishAudit()
+	d.audited = true
+	c := sim.NewEncoder()
+	if m.its != nil {
+		saveGIC(c, m.vm, t)
+		d.pending = m.vm.PendingLPIs(d.pending[:0])
+	}
+	m.syncGuest(c, m.vm, m.streams)
+	state := c.Finish()
+	spendIoctls(t, len(state)/8) // KVM_GET_ONE_REG: 8 bytes each
+	return string(state)
+}
+
+// loadState writes them at the destination and restores the ITS's tables.
+func (m *machine) loadState(t *kvmcore.Thread, state string) bool {
+	d := m.dst
+	c := sim.NewDecoder([]byte(state))
+	if m.its != nil && !loadGIC(c, d.vm, t) {
+		return false
+	}
+	m.syncGuest(c, d.vm, d.streams)
+	spendIoctls(t, len(state)/8)
+	d.compareLPIs()
+	return c.Err() == nil
+}
+
+// spendIoctls takes the time of n ioctls that only move registers.
+func spendIoctls(t *kvmcore.Thread, n int) {
+	t.Block.Reset()
+	t.Block.Delay(t.Host.Profile.Ioctl * uint64(n))
+	t.Exec(kvmcore.CauseSave)
+}
+
+// syncGuest codes the guest of a VM: its vCPUs, and where their streams are.
+func (m *machine) syncGuest(c *sim.Codec, vm *kvmcore.VM, streams []kvmcore.Stream) {
+	for _, v := range vm.VCPUs {
+		v.SyncRegisters(c)
+	}
+	for _, s := range streams {
+		s.Sync(c)
+	}
+	vm.SyncProgram(c)
+}
+
+// compareLPIs counts which pending interrupts arrived: the same LPI for the same
+// vCPU, once.
+func (d *destination) compareLPIs() {
+	here := map[kvmcore.PendingLPI]bool{}
+	for _, l := range d.vm.PendingLPIs(nil) {
+		here[l] = true
+	}
+	n := &d.lpis
+	n.Pending = uint64(len(d.pending))
+	for _, l := range d.pending {
+		if here[l] {
+			n.Arrived++
+		}
+	}
+	n.Lost, n.Spurious = n.Pending-n.Arrived, uint64(len(here))-n.Arrived
+}
+
+// moveDevices has the devices signal to the destination from now on.
+func (m *machine) moveDevices() {
+	d := m.dst
+	d.moved = true
+	if m.its != nil {
+		m.its.vm, m.its.vmm, m.its.thread = d.vm, d.vmm, d.devices
+	}
+}
+
+// finishAudit compares source and destination, once.
+func (m *machine) finishAudit() []audit.Explained {
+	if m.dst != nil && m.dst.audited {
+		return audit.Explain(m.audit.Lost(), m.ledger())
+	}
+	return audit.Explain(m.audit.Finish(), m.ledger())
+}
+
+// ledger is the kernel's own account of the records it lost.
+func (m *machine) ledger() (list []audit.Loss) {
+	for _, l := range m.host.Losses {
+		list = append(list, audit.Loss{GFN: l.GFN, Pages: l.Pages, Cause: l.Cause.String(), Cycle: l.At})
+	}
+	return list
+}
+
+// finished tells whether the last VM that runs has ended.
+func (m *machine) finished() bool {
+	if m.dst != nil && m.vmm.Migration() == vmm.MigrateCompleted {
+		return m.dst.vmm.Done()
+	}
+	return m.vmm.Done()
+}
+
+// stayed tells whether a migration was asked for and the VM is still at the source.
+func (m *machine) stayed() bool {
+	return m.plan.Migrate != nil && m.vmm.Migration() != vmm.MigrateCompleted
+}
+
+// Migration is what a migration came to.
+type Migration struct {
+	State      string     `json:"state"` // MigrationStatus of QEMU
+	Runs       string     `json:"runs"`  // who runs the VM in the end: source or destination
+	Began      uint64     `json:"began"` // cycle
+	Total      uint64     `json:"total_cycles"`
+	Bytes      uint64     `json:"bytes"`
+	LimitMS    uint64     `json:"downtime_limit_ms"`
+	ExpectedMS uint64     `json:"downtime_expected_ms"`
+	Downtime   uint64     `json:"downtime_cycles"`
+	Parts      []PartTime `json:"downtime_parts"`
+	Rounds     []Round    `json:"rounds"`
+	Interrupts lpiCount   `json:"interrupts"`
+}
+
+// PartTime is how long a part of the downtime took.
+type PartTime struct {
+	Part   string `json:"part"`
+	Cycles uint64 `json:"cycles"`
+}
+
+// Round is a round of pre-copy; see vmm.Round.
+type Round struct {
+	Cycles    uint64 `json:"cycles"`
+	Pages     uint64 `json:"pages"`
+	Bytes     uint64 `json:"bytes"`
+	Dirtied   uint64 `json:"dirtied"`
+	Left      uint64 `json:"left"`
+	DirtyRate uint64 `json:"dirty_pages_rate"`
+	Threshold uint64 `json:"threshold_bytes"`
+	Throttle  uint64 `json:"throttle"`
+}
+
+// recordMigration says how a migration went.
+func (m *machine) recordMigration(r *Result) {
+	if m.dst == nil {
+		return
+	}
+	v := m.vmm
+	g := &Migration{
+		State: v.Migration().String(), Runs: "source", Bytes: v.MigrationBytes(), LimitMS: m.plan.Migrate.Downtime,
+		ExpectedMS: v.SwitchoverExpected(), Downtime: uint64(v.MigrationDowntime()),
+		Parts: []PartTime{}, Rounds: []Round{}, Interrupts: m.dst.lpis,
+	}
+	began, total := v.MigrationTime()
+	g.Began, g.Total = uint64(began), uint64(total)
+	if !m.stayed() {
+		g.Runs = "destination"
+		for p := range vmm.NumDownParts {
+			g.Parts = append(g.Parts, PartTime{p.String(), uint64(v.DownPartCycles(p))})
+		}
+	}
+	for _, o := range v.Rounds() {
+		g.Rounds = append(g.Rounds, Round{uint64(o.Took), o.Pages, o.Bytes, o.Dirtied, o.Left, o.DirtyRate, o.Threshold, o.Throttle})
+	}
+	r.Migration = g
+}
+
+func (d *destination) register(s *sim.Stats) {
+	s.Counter("migrate.lpis_pending", "", "LPIs pending at the source when its state was read", &d.lpis.Pending)
+	s.Counter("migrate.lpis_arrived", "", "of these: pending at the destination, for the same vCPU, when it was started", &d.lpis.Arrived)
+	s.Counter("migrate.lpis_lost", "", "of these: not pending there", &d.lpis.Lost)
+	s.Counter("migrate.lpis_spurious", "", "LPIs pending at the destination and not at the source", &d.lpis.Spurious)
+	s.Derived("dest.guest.instructions", "instructions", "retired by the guests at the destination", func() float64 { return float64(instructions(d.vm)) })
+	s.Derived("dest.time.cycles", "cycles", "for which the VM ran at the destination", func() float64 { return float64(d.vmm.RunTime()) })
+	s.Derived("dest.faults", "", "stage-2 faults at the destination, whose tables began empty", func() float64 {
+		n := uint64(0)
+		for _, v := range d.vm.VCPUs {
+			n += v.Stats.FaultsTranslation + v.Stats.FaultsPermission
+		}
+		return float64(n)
+	})
+}
+
+// Sync saves, restores or hashes the destination; its memory is the machine's dest.
+func (d *destination) Sync(c *sim.Codec) {
+	c.Tag("destination")
+	d.host.Sync(c)
+	d.vmm.Sync(c)
+	for _, s := range d.streams {
+		s.Sync(c)
+	}
+	sim.Slice(c, &d.pending, func(c *sim.Codec, l *kvmcore.PendingLPI) {
+		target := uint32(l.VCPU)
+		c.U32(&l.INTID)
+		c.U32(&target)
+		l.VCPU = int32(target)
+	})
+	for _, n := range []*uint64{&d.lpis.Pending, &d.lpis.Arrived, &d.lpis.Lost, &d.lpis.Spurious} {
+		c.U64(n)
+	}
+	c.Bool(&d.audited)
+	c.Bool(&d.moved)
+}
