@@ -57,7 +57,7 @@ func (m *machine) outsideCore() *cpu.Core { return m.host.Machine.Cores[m.plan.V
 // build wires the machine of a plan with the given tracking.
 func build(s *scenario.Scenario, p *scenario.Plan, track vmm.Tracking) (*machine, error) {
 	m := &machine{plan: p, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
-	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 3})
+	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 3, Caches: p.Caches})
 	for _, step := range []func(*scenario.Scenario, vmm.Tracking) error{
 		m.createVM, m.createSlots, m.createVCPUs, m.loadWorkload, m.createVMM,
 	} {

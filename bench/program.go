@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"ringmap/bench/scenario"
+	"ringmap/cpu/exec"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/mmu"
@@ -37,6 +38,9 @@ func (m *machine) loadProgram(s *scenario.Scenario) error {
 	}
 	m.vm.LoadA64(p.Entry, p.tree, uint64(m.plan.Clock))
 	m.vm.Program.Limit = uint64(s.Run.MaxInstructions)
+	if m.plan.Caches != nil {
+		m.vm.Program.Model = exec.Inorder
+	}
 	return nil
 }
 

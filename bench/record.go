@@ -63,6 +63,9 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 		r.Threads = append(r.Threads, m.threadTime("outside", m.outside.thread))
 	}
 	r.Figures = figures(m.plan.Profile)
+	if m.plan.Caches != nil {
+		r.Figures.add(s.CacheFigures())
+	}
 	r.Failed = s.Audit.OnLoss == "fail" && r.Audit.LostPages != 0
 	// Last: the audit has finished its count by now.
 	m.stats.Each(func(st sim.Stat) { r.Stats = append(r.Stats, st) })
@@ -162,6 +165,23 @@ func figures(p *kvmcore.Profile) Figures {
 	return f
 }
 
+// add enters the numbers of the caches.
+func (f *Figures) add(list []kvmcore.Figure) {
+	for _, c := range list {
+		line := fmt.Sprintf("%s (%s)", c.Name, c.Source)
+		switch c.Kind {
+		case "measured":
+			f.Measured = append(f.Measured, line)
+		case "fit":
+			f.Fitted = append(f.Fitted, line)
+		case "assumed":
+			f.Predicted = append(f.Predicted, "assumed: "+line)
+		default:
+			f.Predicted = append(f.Predicted, line)
+		}
+	}
+}
+
 // work is how many accesses all guests make, 0 if nobody knows.
 func (m *machine) work() uint64 {
 	switch {
@@ -199,10 +219,12 @@ func (m *machine) progress() Progress {
 }
 
 // Statistics lists every statistic that a run records, by building the machine
-// of the default scenario with one vCPU, an ITS and a migration and reading it before it runs.
+// of the default scenario with one vCPU, an ITS, a migration and caches, and reading
+// it before it runs.
 func Statistics() ([]sim.Stat, error) {
 	s := scenario.Default()
 	s.ITS.Devices = 1
+	s.CPU.Model = "inorder"
 	s.VM.VCPUs = scenario.OptCount{N: 1}
 	s.Outside.Rate = 1
 	s.Migrate.Start = scenario.Time{}

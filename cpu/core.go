@@ -17,6 +17,7 @@ type Core struct {
 	space   mmu.SpaceID // of vmid, valid if known
 	vmid    uint16
 	known   bool
+	timed   *timed // with caches
 }
 
 // CoreStats counts what a core did.
@@ -25,11 +26,17 @@ type CoreStats struct {
 	TLBILocal      uint64
 	TLBIBroadcast  uint64
 	TLBIWaitCycles uint64 // spent waiting for other cores' broadcasts
+	// Of a guest whose accesses have no time of their own (patterns and traces):
+	StallCycles uint64 // spent waiting for memory, with caches; 0 without
 }
 
 // Exec runs a block of micro-ops: memory effects at once, time by the costs. The
 // values loaded are in b.Out.
 func (c *Core) Exec(b *mmu.Block) {
+	if c.timed != nil {
+		c.execTimed(b)
+		return
+	}
 	costs, mem, now := &c.machine.Costs, c.mem, c.Now
 	c.Stats.Ops += uint64(b.N)
 	for i := range b.Ops[:b.N] {
@@ -106,7 +113,11 @@ func (c *Core) Translate(s *mmu.Stage2, ipa mmu.IPA, a mmu.Access) (mmu.PA, *mmu
 		before := c.TLB.Stats.Loads
 		var fault mmu.Fault
 		e, fault = c.TLB.Walk(c.mem, s, c.space, ipa)
-		c.Now += sim.Cycle(c.TLB.Stats.Loads-before) * sim.Cycle(c.machine.Costs.WalkLevel)
+		if c.timed != nil {
+			c.walked()
+		} else {
+			c.Now += sim.Cycle(c.TLB.Stats.Loads-before) * sim.Cycle(c.machine.Costs.WalkLevel)
+		}
 		if e == nil {
 			return 0, nil, fault
 		}
@@ -130,6 +141,9 @@ func (c *Core) Store(s *mmu.Stage2, ipa mmu.IPA, size uint8, v uint64, by mmu.Wr
 	}
 	pa, f, fault := c.Translate(s, ipa, mmu.AccessWrite)
 	if f != nil {
+		if c.timed != nil {
+			c.guestStore(pa)
+		}
 		c.mem.StoreIn(f, pa, size, v, by)
 	}
 	return fault
@@ -154,6 +168,9 @@ func (c *Core) read(s *mmu.Stage2, ipa mmu.IPA, size uint8, a mmu.Access) (uint6
 	if f == nil {
 		return 0, fault
 	}
+	if c.timed != nil {
+		c.guestRead(pa, a)
+	}
 	return c.mem.LoadIn(f, pa, size), fault
 }
 
@@ -162,6 +179,12 @@ func (c *Core) storeWide(s *mmu.Stage2, ipa mmu.IPA, size uint8, v uint64, by mm
 	first, second, head, fault := c.pair(s, ipa, size, mmu.AccessWrite)
 	if fault.Kind != mmu.FaultNone {
 		return fault
+	}
+	if c.timed != nil {
+		c.guestStore(first)
+		if end, crosses := crossing(first, second, size, head); crosses {
+			c.guestStore(end)
+		}
 	}
 	for i := uint8(0); i < size; i++ {
 		pa := first + mmu.PA(i)
@@ -177,6 +200,12 @@ func (c *Core) readWide(s *mmu.Stage2, ipa mmu.IPA, size uint8, a mmu.Access) (v
 	first, second, head, fault := c.pair(s, ipa, size, a)
 	if fault.Kind != mmu.FaultNone {
 		return 0, fault
+	}
+	if c.timed != nil {
+		c.guestRead(first, a)
+		if end, crosses := crossing(first, second, size, head); crosses {
+			c.guestRead(end, a)
+		}
 	}
 	for i := uint8(0); i < min(size, 8); i++ {
 		pa := first + mmu.PA(i)
@@ -210,6 +239,10 @@ func (c *Core) sync(d *sim.Codec) {
 	d.U64(&c.Stats.TLBILocal)
 	d.U64(&c.Stats.TLBIBroadcast)
 	d.U64(&c.Stats.TLBIWaitCycles)
+	d.U64(&c.Stats.StallCycles)
+	if c.timed != nil {
+		c.timed.sync(d)
+	}
 	if d.Loading() {
 		c.known = false
 	}

@@ -5,8 +5,9 @@
 //	kernel, VMM  ─► Core.Exec(block of micro-ops) ────►
 //	                                   TLBI ─► mmu.Domain
 //
-// The core model here is `atomic`: a micro-op has its effect at once, in the
-// order in which cores are run, and costs what the machine's Costs say.
+// A micro-op has its effect at once, in the order in which cores are run. In the
+// core model `atomic` it costs what the machine's Costs say; with caches (see
+// timed.go) its accesses take the time that package cache finds.
 //
 // Sources: Arm ARM DDI 0487 D8 (translation and TLB maintenance); the costs come
 // from kvmcore's profiles, which name their own.
@@ -15,6 +16,7 @@ package cpu
 import (
 	"fmt"
 
+	"ringmap/cpu/cache"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -37,6 +39,8 @@ type Spec struct {
 	Cores int         // 1 to MaxCores
 	TLB   mmu.TLBSpec // of each core; the zero value is mmu.NeoverseN1
 	Costs Costs
+	// Caches is the memory hierarchy, nil for none: accesses take what Costs say.
+	Caches *cache.Spec
 
 	// Memory that somebody has filled already, and the end of what he has placed
 	// in it: nothing below Free is handed out. nil = empty memory from RAMBase on.
@@ -55,6 +59,11 @@ func (s Spec) Validate() error {
 	if s.Cores < 1 || s.Cores > MaxCores {
 		return fmt.Errorf("cpu: a machine of %d cores: use 1 to %d", s.Cores, MaxCores)
 	}
+	if s.Caches != nil {
+		if err := s.Caches.Validate(); err != nil {
+			return err
+		}
+	}
 	if s.TLB == (mmu.TLBSpec{}) {
 		return nil
 	}
@@ -68,6 +77,7 @@ type Machine struct {
 	Domain *mmu.Domain
 	Cores  []*Core
 	Costs  Costs
+	Caches *cache.System // nil = none
 	// tlbiFree is when the resource that serves broadcast TLBIs is free again.
 	tlbiFree sim.Cycle
 }
@@ -96,6 +106,9 @@ func NewMachine(spec Spec) *Machine {
 		m.Domain.Add(&c.TLB, spec.TLB)
 		m.Cores = append(m.Cores, c)
 	}
+	if spec.Caches != nil {
+		m.attach(*spec.Caches)
+	}
 	return m
 }
 
@@ -115,5 +128,8 @@ func (m *Machine) Sync(c *sim.Codec) {
 	sim.Uint(c, &m.tlbiFree)
 	for _, core := range m.Cores {
 		core.sync(c)
+	}
+	if m.Caches != nil {
+		m.Caches.Sync(c)
 	}
 }

@@ -118,6 +118,9 @@ func (v *VCPU) StartA64(entry, x0, hz uint64) {
 	v.resetA64(entry, x0)
 	g.Exec = exec.New(m.Mem, p.code, g.PE)
 	g.Exec.Writer = mmu.Writer(v.Index)
+	if m.Caches != nil {
+		g.Exec.Attach(m.Caches, v.Thread.Core.ID)
+	}
 	v.Horizon = sim.Never
 }
 
@@ -175,7 +178,7 @@ func (v *VCPU) runA64(limit sim.Cycle) RunState {
 // execute runs one stretch of code and acts on what ended it.
 func (v *VCPU) execute(limit sim.Cycle) RunState {
 	g, p, core := v.A64, &v.VM.Program, v.Thread.Core
-	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle]}
+	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle], stalled: core.Stats.StallCycles}
 	before, walks := core.TLB.Stats, g.Exec.Stats.Translating()
 	x, retired := g.Exec, g.Exec.Retired
 	model, end := p.model(core.Now, limit)

@@ -132,6 +132,7 @@ func (t *Thread) pushEntry(v *VCPU, s *Slot, gfn mmu.GFN) {
 		t.lose(LossResetPastDirty, gfn, 1) // reset will not see this entry before the indices wrap
 	}
 	t.vm.Design.Layout.push(t, r, s, gfn)
+	t.touchIndex(r)
 	t.tell(StoryPushed, gfn, uint64(r.DirtyIndex), 0)
 	r.DirtyIndex = r.Next(r.DirtyIndex)
 	if r.SoftFull() {
@@ -144,6 +145,7 @@ func (t *Thread) pushEntry(v *VCPU, s *Slot, gfn mmu.GFN) {
 func (t *Thread) pushInEntry(r *Ring, s *Slot, gfn mmu.GFN) {
 	b, e := &t.Block, r.EntryPA(r.DirtyIndex)
 	b.Delay(t.pushCost(r))
+	b.What = mmu.RingEntry
 	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
 	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
 	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
@@ -160,7 +162,7 @@ func (t *Thread) setDirtyBits(s *Slot) uint8 {
 		return t.setDirtyWords(s, rel)
 	}
 	t.Block.Push(mmu.Op{
-		Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: 1 << (rel % 64),
+		Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: 1 << (rel % 64), What: mmu.BitmapWord,
 	})
 	s.Bitmap.note(rel / 64)
 	return markBitSet
@@ -277,10 +279,12 @@ func (vm *VM) hostPA(s *Slot, ipa mmu.IPA, write bool) (mmu.PA, Errno) {
 	return p.PFN.PA() + mmu.PA(uint64(ipa)&(page.Size()-1)), OK
 }
 
-// copyIn stores p at pa with the widest aligned stores: copy_to_user.
+// copyIn stores p at pa with the widest aligned stores: copy_to_user. Only the
+// interrupt controller writes and reads guest memory so.
 func (t *Thread) copyIn(pa mmu.PA, p []byte) {
 	for len(p) > 0 {
 		t.Block.Reset()
+		t.Block.What = mmu.ITSTable
 		for len(p) > 0 && t.Block.N < mmu.BlockOps {
 			n := widest(pa, len(p))
 			var v uint64
@@ -298,6 +302,7 @@ func (t *Thread) copyIn(pa mmu.PA, p []byte) {
 func (t *Thread) copyOut(pa mmu.PA, p []byte) {
 	for len(p) > 0 {
 		t.Block.Reset()
+		t.Block.What = mmu.ITSTable
 		for rest := p; len(rest) > 0 && t.Block.N < mmu.BlockOps; {
 			n := widest(pa, len(rest))
 			t.Block.Load(pa, uint8(n))

@@ -153,7 +153,7 @@ func (t *Thread) scanWord(s *Slot) uint8 {
 	if i == bm.Words() {
 		return getFlush
 	}
-	t.Block.Push(mmu.Op{Kind: mmu.OpSwap, Addr: bm.WordPA(i), Size: 8})
+	t.Block.Push(mmu.Op{Kind: mmu.OpSwap, Addr: bm.WordPA(i), Size: 8, What: mmu.BitmapWord})
 	bm.forget(i)
 	g.next = i + 1
 	return getTaken
@@ -181,6 +181,7 @@ func (t *Thread) takeWord(s *Slot) {
 	g.words = append(g.words, DirtyWord{i, bits})
 	t.Host.Stats.WordsSet++
 	t.tellWord(StoryCollected, s, i, bits, 1)
+	t.Block.What = mmu.BitmapWord
 	t.Block.Store(s.Bitmap.scratchPA(i), 8, bits)
 	t.maskedSpan(s, i*64, bits)
 	t.call(pathSpan)
@@ -190,6 +191,7 @@ func (t *Thread) takeWord(s *Slot) {
 // takes.
 func (t *Thread) readWords(s *Slot) uint8 {
 	g, bm, b := &t.get, &s.Bitmap, &t.Block
+	b.What = mmu.BitmapWord
 	for g.next < bm.Words() && b.N+2 <= mmu.BlockOps {
 		i := t.scanTo(bm, g.next)
 		if i < bm.Words() {
@@ -245,6 +247,7 @@ func (t *Thread) deliver(s *Slot) uint8 {
 // protected, so nothing is missed.
 func (t *Thread) putBack(s *Slot) uint8 {
 	g, b := &t.get, &t.Block
+	b.What = mmu.BitmapWord
 	for ; g.next < uint64(len(g.words)) && b.N < mmu.BlockOps; g.next++ {
 		w := g.words[g.next]
 		b.Push(mmu.Op{Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(w.Index), Size: 8, Val: w.Bits})
@@ -361,6 +364,7 @@ func (t *Thread) clearNext(s *Slot) uint8 {
 			continue
 		}
 		i := k.first/64 + w.Index
+		t.Block.What = mmu.BitmapWord
 		t.Block.Store(s.Bitmap.scratchPA(w.Index), 8, w.Bits)
 		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(i), Size: 8, Val: w.Bits})
 		return clearTaken

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"ringmap/cpu"
+	"ringmap/cpu/cache"
 	"ringmap/mmu"
 )
 
@@ -15,6 +16,7 @@ type HostSpec struct {
 	Page    mmu.Granule // host page size; 0 = 4 KiB
 	Cores   int         // 0 = 1
 	TLB     mmu.TLBSpec // zero value = the profile's
+	Caches  *cache.Spec // nil = accesses take what the profile says (atomic)
 
 	Memory *mmu.Memory // physical memory that is there already, nil = none: see cpu.Spec
 	Free   mmu.PFN     // its end
@@ -30,7 +32,7 @@ func NewHost(spec HostSpec) *Host {
 		spec.Profile = &Profile{}
 	}
 	h := &Host{
-		Machine: cpu.NewMachine(cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB, Costs: spec.Profile.Costs, Memory: spec.Memory, Free: spec.Free}),
+		Machine: cpu.NewMachine(cpu.Spec{Cores: max(spec.Cores, 1), TLB: spec.TLB, Costs: spec.Profile.Costs, Caches: spec.Caches, Memory: spec.Memory, Free: spec.Free}),
 		Kernel:  spec.Kernel, Profile: spec.Profile, Page: spec.Page,
 		Warned: map[string]bool{},
 	}

@@ -19,12 +19,14 @@ var layoutSharedLine = Layout{
 func (t *Thread) pushIndexed(r *Ring, s *Slot, gfn mmu.GFN) {
 	b, e := &t.Block, r.EntryPA(r.DirtyIndex)
 	b.Delay(t.pushCost(r))
+	b.What = mmu.RingEntry
 	if t.vm.Design.Sized {
 		b.Store(e+entrySize, 4, uint64(t.entryOrder()))
 	}
 	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
 	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
 	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
+	b.What = mmu.RingIndex
 	b.Store(r.Avail, 4, uint64(r.Next(r.DirtyIndex)))
 }
 
@@ -32,7 +34,9 @@ func (t *Thread) pushIndexed(r *Ring, s *Slot, gfn mmu.GFN) {
 func (t *Thread) loadIndexed(r *Ring) uint8 {
 	e, b := r.EntryPA(r.ResetIndex), &t.Block
 	b.Delay(t.resetCost(r))
+	b.What = mmu.RingIndex
 	t.reset.first = uint8(b.LoadAcquire(r.Fetch, 4))
+	b.What = mmu.RingEntry
 	b.Load(e+entrySlot, 4)
 	b.Load(e+entryOffset, 8)
 	if t.vm.Design.Sized {

@@ -128,7 +128,7 @@ func (t *Thread) touchLock(l *Lock) {
 	if l.word == 0 {
 		l.word = t.Host.Machine.Alloc.Alloc(0).PA()
 	}
-	t.Block.Push(mmu.Op{Kind: mmu.OpAdd, Addr: l.word, Size: 4, Flags: mmu.OpAcquire | mmu.OpRelease})
+	t.Block.Push(mmu.Op{Kind: mmu.OpAdd, Addr: l.word, Size: 4, Flags: mmu.OpAcquire | mmu.OpRelease, What: mmu.Lock})
 }
 
 // Sync saves, restores or hashes the lock.

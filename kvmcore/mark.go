@@ -72,7 +72,7 @@ func (t *Thread) stepMarkOn(f *frame) {
 func (t *Thread) setDirtyWords(s *Slot, rel uint64) uint8 {
 	m := &t.mark
 	for end := rel + m.pages; rel < end && t.Block.N < mmu.BlockOps; rel = (rel/64 + 1) * 64 {
-		t.Block.Push(mmu.Op{Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: wordBits(rel, end)})
+		t.Block.Push(mmu.Op{Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(rel / 64), Size: 8, Val: wordBits(rel, end), What: mmu.BitmapWord})
 		s.Bitmap.note(rel / 64)
 		m.words++
 	}

@@ -123,7 +123,7 @@ func (l *spinLock) lock(t *Thread) {
 	}
 	l.last.from = t.Core.Now
 	l.last.until = t.Core.Now
-	t.Block.Push(mmu.Op{Kind: mmu.OpSwap, Addr: l.word, Size: 4, Val: 1, Flags: mmu.OpAcquire})
+	t.Block.Push(mmu.Op{Kind: mmu.OpSwap, Addr: l.word, Size: 4, Val: 1, Flags: mmu.OpAcquire, What: mmu.Lock})
 }
 
 // unlock appends the release; released tells when the block has run.

@@ -73,10 +73,12 @@ func (t *Thread) stepSteal(f *frame) {
 		p.counter, p.gfn = pa, t.Host.Page.GFN(ipa)
 		p.ref.set(s)
 		t.Block.Delay(t.Host.Profile.Steal)
+		t.Block.What = mmu.StealRecord
 		t.Block.Load(pa, 8)
 		f.pc = stealStore
 	case stealStore:
 		old := t.Block.Out[t.ran-1]
+		t.Block.What = mmu.StealRecord
 		t.Block.Store(p.counter, 8, old+v.PVTime.Stolen-v.PVTime.last)
 		v.PVTime.last = v.PVTime.Stolen
 		v.Stats.StealUpdates++

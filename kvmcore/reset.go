@@ -134,6 +134,7 @@ func (t *Thread) loadEntry() uint8 {
 func (t *Thread) loadInEntry(ring *Ring) uint8 {
 	r, e, b := &t.reset, ring.EntryPA(ring.ResetIndex), &t.Block
 	b.Delay(t.resetCost(ring))
+	b.What = mmu.RingEntry
 	r.first = uint8(b.LoadAcquire(e+entryFlags, 4))
 	b.Load(e+entrySlot, 4)
 	b.Load(e+entryOffset, 8)
@@ -149,6 +150,7 @@ func (t *Thread) takeEntry() uint8 {
 		return t.endRing()
 	}
 	r.next = next
+	t.touchIndex(ring)
 	ring.ResetIndex = ring.Next(ring.ResetIndex)
 	if r.ring < len(t.vm.VCPUs) {
 		t.vm.VCPUs[r.ring].Stats.ResetEntries++
@@ -171,6 +173,7 @@ func (t *Thread) takeInEntry(ring *Ring) (g dirtyGFN, ok bool) {
 	if out[r.first]&RingFlagReset == 0 {
 		return g, false
 	}
+	t.Block.What = mmu.RingEntry
 	t.Block.StoreRelease(ring.EntryPA(ring.ResetIndex)+entryFlags, 4, 0)
 	g = dirtyGFN{uint32(out[r.first+1]), out[r.first+2], 1}
 	if t.vm.Design.Sized {

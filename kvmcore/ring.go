@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 
+	"ringmap/cpu/cache"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -157,6 +158,19 @@ func (v *VCPU) ResizeRing(t *Thread, entries uint32) Errno {
 // blockOrder is the order of the allocator's smallest block of that many bytes.
 func blockOrder(bytes uint64) uint {
 	return uint(bits.Len64((bytes - 1) >> mmu.FrameShift))
+}
+
+// ringStructs is where each struct kvm_dirty_ring lies for the caches, below the
+// machine's memory: their contents are the model's.
+const ringStructs mmu.PA = 1 << 28
+
+// touchIndex is the update of a ring's dirty_index or reset_index, which are in one
+// line. Only caches see it.
+func (t *Thread) touchIndex(r *Ring) {
+	if t.Host.Machine.Caches != nil {
+		line := mmu.PA(r.Base.PFN() % (1 << 22)) // no two rings of a machine up to 16 GiB
+		t.Block.Touch(ringStructs+line<<cache.LineShift, mmu.RingIndex)
+	}
 }
 
 // overrun books what a push on a full ring destroys: the record in the entry it

@@ -282,7 +282,7 @@ func (v *VCPU) runGuest(limit sim.Cycle) RunState {
 	}
 	cur, core, s2 := &v.Cursor, v.Thread.Core, &v.VM.Stage2
 	by := mmu.Writer(v.Index)
-	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle]}
+	tally := guestTally{began: core.Now, idle: v.Thread.Cycles[CauseIdle], stalled: core.Stats.StallCycles}
 	state := runOn
 	for state == runOn && core.Now < limit {
 		if cur.pos == cur.n && !v.fill() {

@@ -138,6 +138,7 @@ func (v *VCPU) countFullExit() {
 type guestTally struct {
 	began         sim.Cycle
 	idle          uint64 // Cycles[CauseIdle] at the beginning
+	stalled       uint64 // Core.Stats.StallCycles at the beginning
 	cycles, instr uint64
 	done          [8]uint64 // completed accesses by GuestOp
 }
@@ -152,7 +153,9 @@ func (v *VCPU) countGuest(g *guestTally) {
 	s.Fetches += g.done[GuestFetch]
 	idle := t.Cycles[CauseIdle] - g.idle
 	t.Cycles[CauseGuest] += g.cycles
-	t.Cycles[CauseWalk] += uint64(t.Core.Now-g.began) - g.cycles - idle
+	stalled := t.Core.Stats.StallCycles - g.stalled
+	t.Cycles[CauseMemory] += stalled
+	t.Cycles[CauseWalk] += uint64(t.Core.Now-g.began) - g.cycles - idle - stalled
 }
 
 // counter is one line of what a component registers.
@@ -239,6 +242,9 @@ func (h *Host) Register(stats *sim.Stats, vm *VM) {
 	})
 	for _, v := range vm.VCPUs {
 		v.register(stats, fmt.Sprintf("vcpu.%d.", v.Index))
+	}
+	if h.Machine.Caches != nil {
+		h.Machine.Caches.Register(stats)
 	}
 	vm.registerSums(stats)
 	vm.registerCores(stats)

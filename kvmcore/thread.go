@@ -37,12 +37,13 @@ const (
 	CauseHarvest               // userspace walking rings and bitmaps
 	CauseCopy                  // userspace copying pages
 	CauseIdle                  // guest idle, vCPU sleeping
+	CauseMemory                // guest accesses that wait for memory, where caches are modelled
 	NumCauses
 )
 
 var causeNames = [NumCauses]string{
 	"guest", "walk", "fault", "mark", "exit", "lock_wait", "reset", "get", "clear",
-	"protect", "steal", "save", "harvest", "copy", "idle",
+	"protect", "steal", "save", "harvest", "copy", "idle", "memory",
 }
 
 // String returns the cause's name in statistics.
@@ -197,6 +198,13 @@ func (t *Thread) Exec(cause Cause) {
 	}
 	before := t.Core.Now
 	t.Core.Exec(&t.Block)
+	t.Cycles[cause] += uint64(t.Core.Now - before)
+}
+
+// Stream reads n bytes from pa on as a copy does, where caches are modelled.
+func (t *Thread) Stream(pa mmu.PA, n uint64, w mmu.What, cause Cause) {
+	before := t.Core.Now
+	t.Core.Stream(pa, n, w)
 	t.Cycles[cause] += uint64(t.Core.Now - before)
 }
 

@@ -20,7 +20,7 @@ func (m *Memory) Apply(op *Op, by Writer) uint64 {
 	case OpStore:
 		m.Store(op.Addr, op.Size, op.Val, by)
 		return 0
-	case OpBarrier, OpTLBIIPA, OpTLBIVMID, OpDelay:
+	case OpBarrier, OpTLBIIPA, OpTLBIVMID, OpDelay, OpTouch:
 		return 0
 	}
 	old := m.Load(op.Addr, op.Size)
@@ -60,6 +60,11 @@ func (b *Block) Sync(c *sim.Codec) {
 		sim.Uint(c, &op.Kind)
 		c.U8(&op.Size)
 		c.U8(&op.Flags)
+		sim.Uint(c, &op.What)
+		if op.What >= NumWhats {
+			c.Fail(errBlock)
+			op.What = KernelData
+		}
 		c.U64(&b.Out[i])
 	}
 }

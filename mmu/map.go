@@ -39,6 +39,7 @@ func (s *Stage2) Map(ipa IPA, pa PA, level int8, p Prot, shared bool) MapProgram
 func (p *MapProgram) Next(b *Block) bool {
 	out := b.Out[0]
 	b.Reset()
+	b.What = Stage2Table
 	switch p.state {
 	case editStart:
 		p.level = p.S2.Start

@@ -23,6 +23,7 @@ func (p *ProtectProgram) Next(b *Block) bool {
 	}
 	loaded, first := p.loaded, p.first
 	b.Reset()
+	b.What = Stage2Table
 	shift := p.S2.Shift(p.level)
 	for i := first; i < first+loaded; i++ {
 		d := Desc(b.Out[i])

@@ -39,6 +39,7 @@ const (
 func (p *RelaxProgram) Next(b *Block) bool {
 	out := b.Out[0]
 	b.Reset()
+	b.What = Stage2Table
 	switch p.state {
 	case editStart:
 		if p.ipa>>p.S2.IPABits != 0 {

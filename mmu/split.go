@@ -31,6 +31,7 @@ func (p *SplitProgram) Next(b *Block) bool {
 	loaded, first := p.loaded, p.first
 	p.loaded = 0
 	b.Reset()
+	b.What = Stage2Table
 	if p.linked {
 		p.linked, p.block = false, 0
 		p.advance(p.S2.Shift(p.level))

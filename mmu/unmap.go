@@ -27,6 +27,7 @@ func (p *UnmapProgram) Next(b *Block) bool {
 	loaded, first := p.loaded, p.first
 	p.loaded = 0
 	b.Reset()
+	b.What = Stage2Table
 	if p.freed != 0 {
 		p.S2.alloc.Free(p.freed.PFN(), p.S2.tableOrder())
 		p.freed = 0

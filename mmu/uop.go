@@ -15,6 +15,7 @@ const (
 	OpTLBIIPA                 // invalidate the stage-2 entry of IPA Addr in VMID Val
 	OpTLBIVMID                // invalidate everything of VMID Val (VMALLS12E1)
 	OpDelay                   // Val cycles of instructions that touch no modelled memory
+	OpTouch                   // takes the time of a load and a store, without contents: see Block.Touch
 )
 
 // Op flags.
@@ -33,6 +34,7 @@ type Op struct {
 	Kind  OpKind
 	Size  uint8
 	Flags uint8
+	What  What // what lies at Addr
 }
 
 // BlockOps is the most micro-ops that one step of a path hands to a core.
@@ -45,10 +47,13 @@ type Block struct {
 	Ops [BlockOps]Op
 	Out [BlockOps]uint64
 	By  Writer // who the stores are for
+	// What lies where the ops to come access memory, until the next Reset. An op
+	// given to Push may say it for itself.
+	What What
 }
 
 // Reset empties the block for the next step.
-func (b *Block) Reset() { b.N = 0 }
+func (b *Block) Reset() { b.N, b.What = 0, KernelData }
 
 // Load appends a load and returns its index in Out.
 func (b *Block) Load(pa PA, size uint8) int {
@@ -81,8 +86,15 @@ func (b *Block) Delay(n uint64) {
 func (b *Block) Push(op Op) int {
 	i := b.add(op.Kind, op.Flags, op.Addr, op.Size, op.Val)
 	b.Ops[i].Old = op.Old
+	if op.What != KernelData {
+		b.Ops[i].What = op.What
+	}
 	return i
 }
+
+// Touch appends the update of something whose contents the model keeps elsewhere
+// than in memory: only its time counts, and only where caches are modelled.
+func (b *Block) Touch(pa PA, w What) { b.Push(Op{Kind: OpTouch, Addr: pa, What: w}) }
 
 // add is Push of an op without Old, put together in its place: a copy that reads
 // wider than what was just written stalls the host's core.
@@ -90,7 +102,7 @@ func (b *Block) add(kind OpKind, flags uint8, pa PA, size uint8, v uint64) int {
 	i := b.N
 	op := &b.Ops[i]
 	op.Addr, op.Val, op.Old = pa, v, 0
-	op.Kind, op.Size, op.Flags = kind, size, flags
+	op.Kind, op.Size, op.Flags, op.What = kind, size, flags, b.What
 	b.N = i + 1
 	return i
 }

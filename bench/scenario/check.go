@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ringmap/cpu/cache"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/mmu"
@@ -33,6 +34,7 @@ type Plan struct {
 	Page    mmu.Granule
 	Clock   Freq
 	Quantum sim.Cycle
+	Caches  *cache.Spec // nil in core model atomic
 
 	VCPUs   int
 	Memory  uint64 // bytes of all slots
@@ -88,7 +90,7 @@ type Trace struct {
 func (s *Scenario) Plan(t *Trace) (*Plan, error) {
 	p := &Plan{}
 	for _, step := range []func(*Plan, *Trace) error{
-		s.planKernel, s.planHost, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planMigrate, s.planWorkload, s.planOutside,
+		s.planKernel, s.planHost, s.planCPU, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planMigrate, s.planWorkload, s.planOutside,
 	} {
 		if err := step(p, t); err != nil {
 			return nil, err

@@ -29,6 +29,7 @@ type Scenario struct {
 	Kernel   Name            `key:"kernel"`
 	Hazards  map[string]Name `key:"hazards"`
 	Host     Host            `key:"host"`
+	CPU      CPU             `key:"cpu"`
 	VM       VM              `key:"vm"`
 	Tracking Tracking        `key:"tracking"`
 	Workload Workload        `key:"workload"`

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ringmap/cpu/cache"
+
 	"ringmap/sim"
 )
 
@@ -68,6 +70,14 @@ var bad = []struct{ name, text, want string }{
 	{"endless", "workload:\n  accesses: 0\n", "an endless pattern is never done"},
 	{"end of the run", "run:\n  until: dne\n", `run.until: "dne" is not a time; write done, or a time with its unit, such as 10ms`},
 	{"no run", "run:\n  until: 0\n", "a run of no time does nothing"},
+	{"core model", "cpu:\n  model: inordr\n", `s.yaml:2:10: cpu.model: there is no core model "inordr"; did you mean "inorder"?`},
+	{"cache size", "cpu:\n  l1d: {size: 48KiB}\n", "s.yaml:2:15: cpu.l1d.size: 49152 bytes in 4 ways of 64-byte lines; use a power of two times 256 bytes, up to 4GiB"},
+	{"cache without ways", "cpu: {model: inorder, l2: {ways: 0}}\n", "cpu.l2.ways: 0 ways; use 1 to 32"},
+	{"latency without unit", "cpu: {mesh: 30}\n", "cpu.mesh: 30 has no unit, and a time needs one"},
+	{"long latency", "cpu: {mesh: 1s}\n", "cpu.mesh: 3000000000 cycles are longer than any stage takes; use at most 1000000cyc"},
+	{"endless latency", "cpu: {snoop: never}\n", "cycles are longer than any stage takes"},
+	{"channels", "cpu: {dram: {channels: 6}}\n", "cpu.dram.channels: 6 is not a power of two"},
+	{"huge count", "cpu: {mshrs: 99999999999999}\n", "cpu.mshrs: there cannot be"},
 	{"cadence of saves", "its:\n  devices: 1\n  save: 0s\n", "a period of nothing never ends"},
 }
 
@@ -141,6 +151,56 @@ func TestSetOverrulesFileWithoutContradiction(t *testing.T) {
 	}
 	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "tracking.ring has no effect") {
 		t.Errorf("warnings %q", p.Warnings)
+	}
+}
+
+// TestCaches: every key of the caches reaches the hierarchy, in cycles of the
+// host's clock, and those that model atomic ignores are warned of.
+func TestCaches(t *testing.T) {
+	for _, f := range cache.Figures {
+		key, text := "cpu."+f.Key, "8" // of counts
+		switch f.Key[strings.LastIndexByte(f.Key, '.')+1:] {
+		case "size":
+			text = "2MiB"
+		case "row":
+			text = "4KiB"
+		case "channels":
+			text = "4"
+		case "latency", "mesh", "snoop", "stream", "controller", "precharge", "activate", "cas", "burst":
+			text = "30ns"
+		case "ways":
+			if text = "2"; f.Key == "l2.ways" {
+				text = "4"
+			}
+		}
+		s := Default()
+		for _, set := range []string{"cpu.model=inorder", "host.clock=2GHz", key + "=" + text} {
+			if err := s.Set("--set "+set, set); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := s.Plan(nil)
+		if (f.Key == "l1i.size" || f.Key == "l1d.size") && err != nil { // L2 must hold it
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *p.Caches == cache.NeoverseN1 {
+			t.Errorf("%s does not reach the hierarchy", key)
+		}
+		if f.Key == "mesh" && p.Caches.Mesh != 60 {
+			t.Errorf("30 ns at 2 GHz are %d cycles", p.Caches.Mesh)
+		}
+		for _, fig := range s.CacheFigures() {
+			if set := fig.Source == "set by the scenario"; set != (fig.Name == key+" = "+text) {
+				t.Errorf("with %s=%s: %+v", key, text, fig)
+			}
+		}
+		s.CPU.Model = "atomic"
+		if p, err = s.Plan(nil); err != nil || p.Caches != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], key+" has no effect") {
+			t.Errorf("in model atomic: %v, warnings %q", err, p.Warnings)
+		}
 	}
 }
 

@@ -230,6 +230,9 @@ func (s *Scenario) warn(p *Plan, t *Trace) {
 			say("vmm.interval of %d cycles is shorter than the trace's window of %d: a page that stays hot is in the trace once a window, so rewrites are under-reported", p.Interval, w)
 		}
 	}
+	if key := s.idleCaches(); key != "" {
+		say("%s has no effect in core model atomic: write cpu.model: inorder", key)
+	}
 	if s.Given("tracking.ring") && !p.Track.UsesRing() {
 		say("tracking.ring has no effect in mode %s", s.Tracking.Mode)
 	}

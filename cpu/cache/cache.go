@@ -99,8 +99,7 @@ func (s *System) Core(n int) *Core { return &s.cores[n] }
 
 // Access is one access within one line by a core at cycle now; it returns when
 // the data are there (load, fetch, walk), the line is the core's (store, atomic,
-// zero) or the maintenance is complete. The core must not have asked for an
-// earlier cycle before.
+// zero) or the maintenance is complete.
 func (s *System) Access(core int, pa mmu.PA, k Kind, w What, now sim.Cycle) (ready sim.Cycle) {
 	c, line := &s.cores[core], lineOf(pa)
 	switch k {
@@ -122,7 +121,7 @@ func (s *System) load(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 		c.Stats.Hits++
 		use(set, i)
 		if now < c.pending {
-			at = c.merge(line, at)
+			at = c.merge(line, at, false)
 		}
 		return at
 	}
@@ -132,7 +131,7 @@ func (s *System) load(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 	if i >= 0 {
 		c.Stats.L2Hits++
 		use(set, i)
-		at = c.merge(line, at)
+		at = c.merge(line, at, false)
 	} else {
 		c.Stats.L2Misses++
 		at = s.read(c, line, w, at, false)
@@ -147,7 +146,7 @@ func (s *System) fetch(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 		c.Stats.FetchHits++
 		use(set, i)
 		if now < c.pending {
-			at = c.merge(line, at)
+			at = c.merge(line, at, false)
 		}
 		return at
 	}
@@ -156,7 +155,7 @@ func (s *System) fetch(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 	if set, i := c.l2.find(line); i >= 0 {
 		c.Stats.L2Hits++
 		use(set, i)
-		at = c.merge(line, at)
+		at = c.merge(line, at, false)
 		c.d.setState(line, readable)
 	} else {
 		c.Stats.L2Misses++
@@ -173,7 +172,7 @@ func (s *System) walk(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 	if set, i := c.l2.find(line); i >= 0 {
 		c.Stats.L2Hits++
 		use(set, i)
-		return c.merge(line, at+sim.Cycle(s.Spec.L2.Latency))
+		return c.merge(line, at+sim.Cycle(s.Spec.L2.Latency), false)
 	}
 	c.Stats.L2Misses++
 	f, at := s.miss(c, at)
@@ -188,7 +187,7 @@ func (s *System) store(c *Core, line uint64, k Kind, w What, now sim.Cycle) sim.
 		if dset[0]&tagState == writable {
 			c.Stats.Hits++
 			if now < c.pending {
-				at = c.merge(line, at)
+				at = c.merge(line, at, true)
 			}
 			return at
 		}
@@ -200,7 +199,7 @@ func (s *System) store(c *Core, line uint64, k Kind, w What, now sim.Cycle) sim.
 		dset[0] = dset[0]&^tagState | writable
 		c.i.remove(line)
 		if now < c.pending {
-			at = c.merge(line, at)
+			at = c.merge(line, at, true)
 		}
 		return at
 	}
@@ -210,12 +209,12 @@ func (s *System) store(c *Core, line uint64, k Kind, w What, now sim.Cycle) sim.
 	case i >= 0 && set[i]&tagState != shared:
 		c.Stats.L2Hits++
 		use(set, i)
-		at = c.merge(line, at)
+		at = c.merge(line, at, true)
 		set[0] = set[0]&^tagState | modified
 	case i >= 0:
 		c.Stats.Upgrades++
 		use(set, i)
-		at = s.own(c, line, w, c.merge(line, at), false)
+		at = s.own(c, line, w, c.merge(line, at, true), false)
 		set[0] = set[0]&^tagState | modified
 	default:
 		c.Stats.L2Misses++
@@ -223,12 +222,15 @@ func (s *System) store(c *Core, line uint64, k Kind, w What, now sim.Cycle) sim.
 		s.fillL2(c, line<<2|modified, at)
 	}
 	c.i.remove(line)
-	if di >= 0 {
+	upgrade := di >= 0
+	if upgrade {
 		c.d.setState(line, writable)
 	} else {
 		c.fillD(line, writable)
 	}
-	return c.land(f, line, at)
+	at = c.land(f, line, at)
+	f.write = upgrade
+	return at
 }
 
 // miss takes an MSHR for a line that L1 does not have, and looks into L2.
@@ -239,7 +241,7 @@ func (s *System) miss(c *Core, at sim.Cycle) (*flight, sim.Cycle) {
 
 // land notes when a missing line arrives.
 func (c *Core) land(f *flight, line uint64, at sim.Cycle) sim.Cycle {
-	f.line, f.ready = line, at
+	f.line, f.ready, f.write = line, at, false
 	c.pending = max(c.pending, at)
 	return at
 }

@@ -51,6 +51,7 @@ const (
 type flight struct {
 	line  uint64
 	ready sim.Cycle
+	write bool // it is here to be read: only permission to write is under way
 }
 
 // LoadHit is the fast path of a load: if it is true the line is L1D's most
@@ -110,9 +111,9 @@ func (c *Core) demote(line, to uint64) uint64 {
 }
 
 // merge is when a hit at cycle at on a line can be served: not before it is there.
-func (c *Core) merge(line uint64, at sim.Cycle) sim.Cycle {
+func (c *Core) merge(line uint64, at sim.Cycle, write bool) sim.Cycle {
 	for i := range c.flights {
-		if f := &c.flights[i]; f.line == line && f.ready > at {
+		if f := &c.flights[i]; f.line == line && f.ready > at && (write || !f.write) {
 			c.Stats.Merged++
 			return f.ready
 		}

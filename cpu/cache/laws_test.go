@@ -251,6 +251,17 @@ func TestMSHRs(t *testing.T) {
 	if !s.Core(0).LoadHit(0x1008, a+10_000) {
 		t.Error("the fast path misses a line that is there")
 	}
+	// A line that is here to be read can be, while permission to write is under way.
+	s = New(NeoverseN1, 2)
+	s.Access(0, 0x1000, Load, GuestData, 0)
+	s.Access(1, 0x1000, Load, GuestData, 1000)
+	own := s.Access(0, 0x1000, Store, GuestData, 2000)
+	if got := s.Access(0, 0x1000, Load, GuestData, 2001); got != 2001+sim.Cycle(spec.L1D.Latency) {
+		t.Errorf("a load during an upgrade is ready at %d", got)
+	}
+	if got := s.Access(0, 0x1000, Store, GuestData, 2002); got != own {
+		t.Errorf("a store during an upgrade is ready at %d, the upgrade at %d", got, own)
+	}
 }
 
 // TestFastPath: where a fast path says yes, Access would have done the same.

@@ -49,6 +49,7 @@ func (c *Core) sync(d *sim.Codec, mshrs int) {
 	for i := range c.flights {
 		d.U64(&c.flights[i].line)
 		sim.Uint(d, &c.flights[i].ready)
+		d.Bool(&c.flights[i].write)
 	}
 	st := &c.Stats
 	for _, p := range []*uint64{&st.FetchHits, &st.Fetches, &st.Hits, &st.Misses, &st.L2Hits, &st.L2Misses, &st.Upgrades, &st.Merged, &st.Full, &st.Cleaned} {

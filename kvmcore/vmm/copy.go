@@ -101,11 +101,15 @@ func (m *mainThread) send(s *slot, page uint64) {
 	g := v.Host.Page
 	gfn := s.base + mmu.GFN(page)
 	v.Stats.PagesSent++
-	m.delay(uint64(v.Costs.CopyPage)<<(g.Shift()-mmu.FrameShift), kvmcore.CauseCopy)
+	src, ok := v.Host.Memory.PFN(s.hva + mmu.HVA(page<<g.Shift()))
+	if ok && v.Host.Machine.Caches != nil {
+		m.kt.Stream(src.PA(), g.Size(), mmu.CopyData, kvmcore.CauseCopy)
+	} else {
+		m.delay(uint64(v.Costs.CopyPage)<<(g.Shift()-mmu.FrameShift), kvmcore.CauseCopy)
+	}
 	if v.Migrate != nil {
 		v.putPage(s, page, m.now())
 	}
-	src, ok := v.Host.Memory.PFN(s.hva + mmu.HVA(page<<g.Shift()))
 	if !ok { // never touched: zeros on both sides
 		v.Stats.UntouchedSent++
 		return

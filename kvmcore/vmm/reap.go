@@ -99,8 +99,10 @@ func (t *thread) loadFlags() int {
 	v, i := t.v, t.reap.ring
 	r := v.VM.Ring(i)
 	if v.VM.Design.Layout.Indexed {
+		t.kt.Block.What = mmu.RingIndex
 		return t.kt.Block.LoadAcquire(r.Avail, 4)
 	}
+	t.kt.Block.What = mmu.RingEntry
 	return t.kt.Block.LoadAcquire(r.EntryPA(v.fetch[i]), 4)
 }
 
@@ -121,6 +123,7 @@ func (t *thread) available() bool {
 func (t *thread) publishFetch() {
 	v, i := t.v, t.reap.ring
 	t.kt.Block.Reset()
+	t.kt.Block.What = mmu.RingIndex
 	t.kt.Block.StoreRelease(v.VM.Ring(i).Fetch, 4, uint64(v.fetch[i]))
 	t.kt.Exec(causeHarvest)
 }
@@ -133,6 +136,7 @@ func (t *thread) harvestEntry() {
 	design, ring := &v.VM.Design, v.VM.Ring(r.ring)
 	pa, flags := ring.EntryPA(v.fetch[r.ring]), b.Out[r.flag]
 	b.Reset()
+	b.What = mmu.RingEntry
 	slot := b.Load(pa+4, 4)
 	offset := b.Load(pa+8, 8)
 	size := -1
