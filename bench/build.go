@@ -14,6 +14,7 @@ package bench
 
 import (
 	"fmt"
+	"time"
 
 	"ringmap/bench/audit"
 	"ringmap/bench/scenario"
@@ -28,23 +29,24 @@ import (
 
 // machine is one simulation: everything that a scenario describes, wired.
 type machine struct {
-	plan    *scenario.Plan
-	engine  *sim.Engine
-	host    *kvmcore.Host
-	vm      *kvmcore.VM
-	vmm     *vmm.VMM
-	dest    *mmu.Memory
-	audit   *audit.Audit    // nil when nothing is tracked
-	dst     *destination    // nil without a migration
-	devices *kvmcore.Thread // of the source, that signals MSIs
-	its     *itsDriver      // nil without an ITS
-	outside *outside        // nil if nothing is written without a vCPU on its own
-	streams []kvmcore.Stream
-	trace   *workloads.Trace // nil for a pattern
-	watcher *watcher         // nil unless a page is watched
-	profile *view.Profile    // nil unless asked for
-	window  *view.Trace      // nil unless asked for
-	stats   *sim.Stats
+	plan      *scenario.Plan
+	engine    *sim.Engine
+	host      *kvmcore.Host
+	vm        *kvmcore.VM
+	vmm       *vmm.VMM
+	dest      *mmu.Memory
+	audit     *audit.Audit    // nil when nothing is tracked
+	dst       *destination    // nil without a migration
+	devices   *kvmcore.Thread // of the source, that signals MSIs
+	its       *itsDriver      // nil without an ITS
+	outside   *outside        // nil if nothing is written without a vCPU on its own
+	streams   []kvmcore.Stream
+	trace     *workloads.Trace // nil for a pattern
+	watcher   *watcher         // nil unless a page is watched
+	profile   *view.Profile    // nil unless asked for
+	window    *view.Trace      // nil unless asked for
+	published time.Time        // when Options.Publish was called last
+	stats     *sim.Stats
 
 	lost []audit.Explained // lost pages, once the audit has finished
 }

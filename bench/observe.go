@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"time"
 
 	"ringmap/bench/view"
 	"ringmap/kvmcore"
@@ -45,8 +46,11 @@ func (m *machine) threadNames() func(*kvmcore.Thread) string {
 	for i, v := range m.vm.VCPUs {
 		names[v.Thread] = fmt.Sprintf("vcpu.%d", i)
 	}
-	if m.its != nil {
-		names[m.its.thread] = "devices"
+	if m.devices != nil {
+		names[m.devices] = "devices"
+	}
+	if m.outside != nil {
+		names[m.outside.thread] = "outside"
 	}
 	return func(t *kvmcore.Thread) string {
 		if name, ok := names[t]; ok {
@@ -92,4 +96,19 @@ func (m *machine) tell(r *Result) (err error) {
 		r.Trace, err = m.window.Encode(m.engine.Now())
 	}
 	return err
+}
+
+// publishEvery is the wall time between two snapshots for those who look on.
+const publishEvery = 100 * time.Millisecond
+
+// publish hands the statistics to whoever looks on, if it is time or must be now.
+func (m *machine) publish(o Options, must bool) {
+	if o.Publish == nil || !must && time.Since(m.published) < publishEvery {
+		return
+	}
+	m.published = time.Now()
+	m.stats.Now = m.engine.Now()
+	var list []sim.Stat
+	m.stats.Each(func(st sim.Stat) { list = append(list, st) })
+	o.Publish(m.progress(), list)
 }

@@ -23,6 +23,11 @@ type Options struct {
 	Console  func(text []byte) // called with what the guest has written since; nil = never
 	Progress func(Progress)    // called a few times a second of work; nil = never
 
+	// Publish is called with the statistics at the beginning, a few times a second of
+	// wall time and at the end, on the simulation's goroutine: what the list points to
+	// is only valid within the call. nil = never.
+	Publish func(Progress, []sim.Stat)
+
 	Profile bool    // record where simulated cycles went: Result.Profile
 	Window  *Window // record what happened when: Result.Trace; nil = no
 
@@ -138,6 +143,7 @@ func (m *machine) simulate(r *Result, o Options) error {
 	if err := m.observe(o); err != nil {
 		return err
 	}
+	m.publish(o, true)
 	shown := 0
 	for !m.finished() {
 		if _, more := m.engine.Next(); !more {
@@ -162,7 +168,9 @@ func (m *machine) simulate(r *Result, o Options) error {
 		if o.Progress != nil {
 			o.Progress(m.progress())
 		}
+		m.publish(o, false)
 	}
+	m.publish(o, true)
 	if m.trace != nil && m.trace.Err() != nil {
 		return m.trace.Err()
 	}

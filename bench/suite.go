@@ -9,6 +9,7 @@ import (
 	"ringmap/bench/gobench"
 	"ringmap/bench/scenario"
 	"ringmap/kvmcore/vmm"
+	"ringmap/sim"
 )
 
 // Case is one scenario of the regression suite.
@@ -102,6 +103,8 @@ type SuiteOptions struct {
 	Count    int                 // runs of each case: for the wall time, the rest is exact
 	Workers  int                 // cases at a time
 	Progress func(done, all int) // called when a run has finished; nil = never
+
+	Publish func(c Case, p Progress, stats []sim.Stat) // as Options.Publish, of every case; nil = never
 }
 
 // SuiteRun is one case with its results.
@@ -153,11 +156,15 @@ func runCase(c Case, o SuiteOptions, finished func()) (run SuiteRun, err error) 
 		}
 	}()
 	run.Case = c
+	options := Options{Baseline: true}
+	if o.Publish != nil {
+		options.Publish = func(p Progress, stats []sim.Stat) { o.Publish(c, p, stats) }
+	}
 	s, err := c.Scenario(o.Sets)
 	for i := 0; i < o.Count && err == nil; i++ {
 		began := time.Now()
 		var result *Result
-		if result, err = Run(s, Options{Baseline: true}); err != nil {
+		if result, err = Run(s, options); err != nil {
 			return run, err
 		}
 		if run.Wall = append(run.Wall, time.Since(began)); i == 0 {

@@ -12,6 +12,8 @@ import (
 
 	"ringmap/bench"
 	"ringmap/bench/gobench"
+	"ringmap/bench/live"
+	"ringmap/sim"
 )
 
 func benchCommand(t *terminal) *cobra.Command {
@@ -19,6 +21,7 @@ func benchCommand(t *terminal) *cobra.Command {
 		asJSON, list bool
 		count, jobs  int
 		only, set    []string
+		metrics      string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -40,6 +43,7 @@ the simulator itself.`,
 	cmd.Flags().IntVar(&jobs, "jobs", runtime.GOMAXPROCS(0), "run `N` scenarios at a time")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "run only these scenarios, `NAME,…`")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "set a key of every scenario, as `a.b=c`; may be repeated")
+	cmd.Flags().StringVar(&metrics, "metrics", "", "show every statistic to Prometheus while it runs, at `ADDR`: a port, or host:port")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		cases, err := pickCases(only)
 		switch {
@@ -52,9 +56,22 @@ the simulator itself.`,
 		case list:
 			return listCases(t, cases, asJSON)
 		}
+		options := bench.SuiteOptions{Sets: set, Count: count, Workers: jobs}
+		if metrics != "" {
+			server, err := live.Listen(metrics)
+			if err != nil {
+				return fmt.Errorf("--metrics %s: %w", metrics, err)
+			}
+			defer server.Close()
+			fmt.Fprintf(t.err, "metrics at http://%s/metrics\n", server.Addr)
+			options.Publish = func(c bench.Case, p bench.Progress, stats []sim.Stat) {
+				server.Publish(c.Name, p.Cycle, p.Share, stats)
+			}
+		}
 		began := time.Now()
 		bar := countBar(t, "suite")
-		runs, err := bench.RunSuite(cases, bench.SuiteOptions{Sets: set, Count: count, Workers: jobs, Progress: bar.update})
+		options.Progress = bar.update
+		runs, err := bench.RunSuite(cases, options)
 		bar.finish()
 		if err != nil {
 			return err

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"ringmap/bench"
+	"ringmap/bench/live"
 	"ringmap/bench/scenario"
+	"ringmap/sim"
 )
 
 // runFlags are what `ringmap run` and `ringmap why` say about the scenario.
@@ -129,6 +131,7 @@ func runCommand(t *terminal) *cobra.Command {
   ringmap run --trace program.champsim.xz --mode bitmap --json
   ringmap run --elf workloads/guests/programs/locks.elf --vcpus 8 --console out.txt
   ringmap run zipf.yaml --pprof run.pprof && go tool pprof -top run.pprof
+  ringmap run long.yaml --metrics 9090 # then: curl localhost:9090/metrics
   ringmap run zipf.yaml --perfetto run.json --window 10ms..12ms
   ringmap run long.yaml --snapshot-at 50ms --snapshot long.snap
   ringmap run long.yaml --resume long.snap`,
@@ -164,6 +167,7 @@ func simulates(t *terminal, cmd *cobra.Command, flags *runFlags) *cobra.Command 
 		asJSON, noBaseline  bool
 		out, snapAt, resume string
 		snapTo, console     string
+		metrics             string
 		hashes              bool
 	)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result record as JSON")
@@ -174,6 +178,7 @@ func simulates(t *terminal, cmd *cobra.Command, flags *runFlags) *cobra.Command 
 	cmd.Flags().StringVar(&snapTo, "snapshot", "ringmap.snap", "`FILE` of --snapshot-at")
 	cmd.Flags().StringVar(&console, "console", "", "write what the guest prints into `FILE`, instead of standard error")
 	views := newViewFlags(cmd)
+	cmd.Flags().StringVar(&metrics, "metrics", "", "show every statistic to Prometheus while it runs, at `ADDR`: a port, or host:port")
 	cmd.Flags().StringVar(&resume, "resume", "", "continue from this snapshot `FILE` of the same scenario")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := flags.scenario(cmd, args)
@@ -210,6 +215,15 @@ func simulates(t *terminal, cmd *cobra.Command, flags *runFlags) *cobra.Command 
 		folder, err := openFolder(out)
 		if err != nil {
 			return err
+		}
+		if metrics != "" {
+			server, err := live.Listen(metrics)
+			if err != nil {
+				return fmt.Errorf("--metrics %s: %w", metrics, err)
+			}
+			defer server.Close()
+			fmt.Fprintf(t.err, "metrics at http://%s/metrics\n", server.Addr)
+			opts.Publish = func(p bench.Progress, stats []sim.Stat) { server.Publish(string(s.Name), p.Cycle, p.Share, stats) }
 		}
 		began := time.Now()
 		result, err := runWithProgress(t, s, opts)
