@@ -74,6 +74,9 @@ type Machine interface {
 	// table of a PE.
 	PropBase() PROPBASER
 	PendBase(pe int32) PENDBASER
+	// Changed is told that an LPI may have to be delivered now: it became pending,
+	// or its configuration was read.
+	Changed(l *LPI)
 	// NewLPI gives an LPI that has just been mapped its first state.
 	NewLPI(l *LPI) Error
 	// Trigger handles an interrupt of a device: what an MSI does, and INT.

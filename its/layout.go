@@ -699,6 +699,233 @@ func (w Config) WithEnabled(v bool) Config {
 	return w
 }
 
+// LR is list register, ICH_LR<n>_EL2.
+type LR uint64
+
+// Active is [63].
+func (w LR) Active() bool { return w>>63&1 != 0 }
+
+// WithActive returns the word with Active set to v.
+func (w LR) WithActive(v bool) LR {
+	w &^= 0x8000000000000000
+	if v {
+		w |= 0x8000000000000000
+	}
+	return w
+}
+
+// Pending is [62].
+func (w LR) Pending() bool { return w>>62&1 != 0 }
+
+// WithPending returns the word with Pending set to v.
+func (w LR) WithPending(v bool) LR {
+	w &^= 0x4000000000000000
+	if v {
+		w |= 0x4000000000000000
+	}
+	return w
+}
+
+// HW is [61]: deactivating it deactivates PINTID too.
+func (w LR) HW() bool { return w>>61&1 != 0 }
+
+// WithHW returns the word with HW set to v.
+func (w LR) WithHW(v bool) LR {
+	w &^= 0x2000000000000000
+	if v {
+		w |= 0x2000000000000000
+	}
+	return w
+}
+
+// Group1 is [60].
+func (w LR) Group1() bool { return w>>60&1 != 0 }
+
+// WithGroup1 returns the word with Group1 set to v.
+func (w LR) WithGroup1(v bool) LR {
+	w &^= 0x1000000000000000
+	if v {
+		w |= 0x1000000000000000
+	}
+	return w
+}
+
+// Priority is [55:48].
+func (w LR) Priority() uint32 { return uint32(w >> 48 & 0xff) }
+
+// WithPriority returns the word with Priority set to v.
+func (w LR) WithPriority(v uint32) LR {
+	w &^= 0xff000000000000
+	w |= LR(uint64(v)&0xff) << 48
+	return w
+}
+
+// PINTID is [44:32]: physical interrupt, if HW; else bit 41 asks for a maintenance interrupt at its end.
+func (w LR) PINTID() uint32 { return uint32(w >> 32 & 0x1fff) }
+
+// WithPINTID returns the word with PINTID set to v.
+func (w LR) WithPINTID(v uint32) LR {
+	w &^= 0x1fff00000000
+	w |= LR(uint64(v)&0x1fff) << 32
+	return w
+}
+
+// VINTID is [31:0].
+func (w LR) VINTID() uint32 { return uint32(w >> 0 & 0xffffffff) }
+
+// WithVINTID returns the word with VINTID set to v.
+func (w LR) WithVINTID(v uint32) LR {
+	w &^= 0xffffffff
+	w |= LR(uint64(v)&0xffffffff) << 0
+	return w
+}
+
+// SGIR is ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1.
+type SGIR uint64
+
+// Aff3 is [55:48].
+func (w SGIR) Aff3() uint32 { return uint32(w >> 48 & 0xff) }
+
+// WithAff3 returns the word with Aff3 set to v.
+func (w SGIR) WithAff3(v uint32) SGIR {
+	w &^= 0xff000000000000
+	w |= SGIR(uint64(v)&0xff) << 48
+	return w
+}
+
+// Range is [47:44]: 16 times this is the Aff0 of target 0.
+func (w SGIR) Range() uint32 { return uint32(w >> 44 & 0xf) }
+
+// WithRange returns the word with Range set to v.
+func (w SGIR) WithRange(v uint32) SGIR {
+	w &^= 0xf00000000000
+	w |= SGIR(uint64(v)&0xf) << 44
+	return w
+}
+
+// Others is [40]: all PEs but the one that writes.
+func (w SGIR) Others() bool { return w>>40&1 != 0 }
+
+// WithOthers returns the word with Others set to v.
+func (w SGIR) WithOthers(v bool) SGIR {
+	w &^= 0x10000000000
+	if v {
+		w |= 0x10000000000
+	}
+	return w
+}
+
+// Aff2 is [39:32].
+func (w SGIR) Aff2() uint32 { return uint32(w >> 32 & 0xff) }
+
+// WithAff2 returns the word with Aff2 set to v.
+func (w SGIR) WithAff2(v uint32) SGIR {
+	w &^= 0xff00000000
+	w |= SGIR(uint64(v)&0xff) << 32
+	return w
+}
+
+// INTID is [27:24].
+func (w SGIR) INTID() uint32 { return uint32(w >> 24 & 0xf) }
+
+// WithINTID returns the word with INTID set to v.
+func (w SGIR) WithINTID(v uint32) SGIR {
+	w &^= 0xf000000
+	w |= SGIR(uint64(v)&0xf) << 24
+	return w
+}
+
+// Aff1 is [23:16].
+func (w SGIR) Aff1() uint32 { return uint32(w >> 16 & 0xff) }
+
+// WithAff1 returns the word with Aff1 set to v.
+func (w SGIR) WithAff1(v uint32) SGIR {
+	w &^= 0xff0000
+	w |= SGIR(uint64(v)&0xff) << 16
+	return w
+}
+
+// Targets is [15:0]: a bit for each Aff0.
+func (w SGIR) Targets() uint32 { return uint32(w >> 0 & 0xffff) }
+
+// WithTargets returns the word with Targets set to v.
+func (w SGIR) WithTargets(v uint32) SGIR {
+	w &^= 0xffff
+	w |= SGIR(uint64(v)&0xffff) << 0
+	return w
+}
+
+// CPUCTLR is ICC_CTLR_EL1.
+type CPUCTLR uint32
+
+// RSS is [18]: Range counts.
+func (w CPUCTLR) RSS() bool { return w>>18&1 != 0 }
+
+// WithRSS returns the word with RSS set to v.
+func (w CPUCTLR) WithRSS(v bool) CPUCTLR {
+	w &^= 0x40000
+	if v {
+		w |= 0x40000
+	}
+	return w
+}
+
+// A3V is [15]: Aff3 may be other than 0.
+func (w CPUCTLR) A3V() bool { return w>>15&1 != 0 }
+
+// WithA3V returns the word with A3V set to v.
+func (w CPUCTLR) WithA3V(v bool) CPUCTLR {
+	w &^= 0x8000
+	if v {
+		w |= 0x8000
+	}
+	return w
+}
+
+// IDBits is [13:11]: 0 = 16 bits of INTID, 1 = 24.
+func (w CPUCTLR) IDBits() uint32 { return uint32(w >> 11 & 0x7) }
+
+// WithIDBits returns the word with IDBits set to v.
+func (w CPUCTLR) WithIDBits(v uint32) CPUCTLR {
+	w &^= 0x3800
+	w |= CPUCTLR(uint64(v)&0x7) << 11
+	return w
+}
+
+// PriorityBits is [10:8].
+func (w CPUCTLR) PriorityBits() uint32 { return uint32(w>>8&0x7) + 1 }
+
+// WithPriorityBits returns the word with PriorityBits set to v.
+func (w CPUCTLR) WithPriorityBits(v uint32) CPUCTLR {
+	w &^= 0x700
+	w |= CPUCTLR((uint64(v)-1)&0x7) << 8
+	return w
+}
+
+// EOImode is [1]: priority drop and deactivation are apart.
+func (w CPUCTLR) EOImode() bool { return w>>1&1 != 0 }
+
+// WithEOImode returns the word with EOImode set to v.
+func (w CPUCTLR) WithEOImode(v bool) CPUCTLR {
+	w &^= 0x2
+	if v {
+		w |= 0x2
+	}
+	return w
+}
+
+// CBPR is [0]: BPR0 splits the priorities of both groups.
+func (w CPUCTLR) CBPR() bool { return w>>0&1 != 0 }
+
+// WithCBPR returns the word with CBPR set to v.
+func (w CPUCTLR) WithCBPR(v bool) CPUCTLR {
+	w &^= 0x1
+	if v {
+		w |= 0x1
+	}
+	return w
+}
+
 // DTE is device table entry, ABI revision 0.
 type DTE uint64
 
@@ -1055,6 +1282,32 @@ var Layouts = []Layout{
 		{Name: "Priority", Word: 0, Hi: 7, Lo: 2, Shift: 2, Minus: 0},
 		{Name: "Res1", Word: 0, Hi: 1, Lo: 1, Shift: 0, Minus: 0},
 		{Name: "Enabled", Word: 0, Hi: 0, Lo: 0, Shift: 0, Minus: 0},
+	}},
+	{Name: "LR", Bits: 64, Fields: []Field{
+		{Name: "Active", Word: 0, Hi: 63, Lo: 63, Shift: 0, Minus: 0},
+		{Name: "Pending", Word: 0, Hi: 62, Lo: 62, Shift: 0, Minus: 0},
+		{Name: "HW", Word: 0, Hi: 61, Lo: 61, Shift: 0, Minus: 0},
+		{Name: "Group1", Word: 0, Hi: 60, Lo: 60, Shift: 0, Minus: 0},
+		{Name: "Priority", Word: 0, Hi: 55, Lo: 48, Shift: 0, Minus: 0},
+		{Name: "PINTID", Word: 0, Hi: 44, Lo: 32, Shift: 0, Minus: 0},
+		{Name: "VINTID", Word: 0, Hi: 31, Lo: 0, Shift: 0, Minus: 0},
+	}},
+	{Name: "SGIR", Bits: 64, Fields: []Field{
+		{Name: "Aff3", Word: 0, Hi: 55, Lo: 48, Shift: 0, Minus: 0},
+		{Name: "Range", Word: 0, Hi: 47, Lo: 44, Shift: 0, Minus: 0},
+		{Name: "Others", Word: 0, Hi: 40, Lo: 40, Shift: 0, Minus: 0},
+		{Name: "Aff2", Word: 0, Hi: 39, Lo: 32, Shift: 0, Minus: 0},
+		{Name: "INTID", Word: 0, Hi: 27, Lo: 24, Shift: 0, Minus: 0},
+		{Name: "Aff1", Word: 0, Hi: 23, Lo: 16, Shift: 0, Minus: 0},
+		{Name: "Targets", Word: 0, Hi: 15, Lo: 0, Shift: 0, Minus: 0},
+	}},
+	{Name: "CPUCTLR", Bits: 32, Fields: []Field{
+		{Name: "RSS", Word: 0, Hi: 18, Lo: 18, Shift: 0, Minus: 0},
+		{Name: "A3V", Word: 0, Hi: 15, Lo: 15, Shift: 0, Minus: 0},
+		{Name: "IDBits", Word: 0, Hi: 13, Lo: 11, Shift: 0, Minus: 0},
+		{Name: "PriorityBits", Word: 0, Hi: 10, Lo: 8, Shift: 0, Minus: 1},
+		{Name: "EOImode", Word: 0, Hi: 1, Lo: 1, Shift: 0, Minus: 0},
+		{Name: "CBPR", Word: 0, Hi: 0, Lo: 0, Shift: 0, Minus: 0},
 	}},
 	{Name: "DTE", Bits: 64, Fields: []Field{
 		{Name: "Valid", Word: 0, Hi: 63, Lo: 63, Shift: 0, Minus: 0},

@@ -10,15 +10,11 @@ import (
 	"ringmap/sim"
 )
 
-// LPI is a message-based interrupt: edge-triggered, group 1, never active.
-// IHI 0069 5.1.
+// LPI is a message-based interrupt: edge-triggered, group 1, with priorities from
+// 0x00 to 0xfc. IHI 0069 5.1. It is active only while a list register has it.
 type LPI struct {
-	INTID    uint32
-	refs     uint32 // events that map to it; 0 = does not exist
-	Target   int32  // PE, NoPE = none
-	Priority uint8  // 0x00 to 0xfc, lower is more urgent
-	Enabled  bool
-	Pending  bool
+	Interrupt
+	refs uint32 // events that map to it, and one while it is queued; 0 = does not exist
 }
 
 // NoPE is the target of an LPI whose collection has no PE.
@@ -141,7 +137,7 @@ func (l *LPIs) add(intid uint32, target int32) (p *LPI, fresh bool) {
 	}
 	p = &b.lpis[intid%lpiBlockSize]
 	if p.refs == 0 {
-		*p = LPI{INTID: intid, Target: target}
+		p.Interrupt = Interrupt{INTID: intid, Target: target, Queued: NoPE, Group1: true, Edge: true}
 		b.live++
 		l.count++
 		fresh = true
@@ -149,6 +145,12 @@ func (l *LPIs) add(intid uint32, target int32) (p *LPI, fresh bool) {
 	p.refs++
 	return p, fresh
 }
+
+// Hold keeps an LPI that exists when its last event goes, until Release.
+func (l *LPIs) Hold(intid uint32) { l.Get(intid).refs++ }
+
+// Release ends Hold: an LPI without events is gone then.
+func (l *LPIs) Release(intid uint32) { l.put(intid) }
 
 // put drops a reference. The last one takes the LPI and its pending state along.
 func (l *LPIs) put(intid uint32) {
@@ -193,6 +195,7 @@ func (l *LPIs) LoadConfig(m Machine, p *LPI) Error {
 	}
 	c := Config(l.buf[0])
 	p.Priority, p.Enabled = uint8(c.Priority()), c.Enabled()
+	m.Changed(p)
 	return None
 }
 
@@ -231,6 +234,7 @@ func (l *LPIs) LoadPending(m Machine, pe int32) Error {
 		}
 		if p.Target == pe {
 			p.Pending = b[0]&bit != 0
+			m.Changed(p)
 		}
 	}
 	return None
@@ -277,6 +281,7 @@ func (l *LPIs) ConsumePending(m Machine, p *LPI) Error {
 		return err
 	}
 	p.Pending = b[0]&bit != 0
+	m.Changed(p)
 	if !p.Pending {
 		return None
 	}
@@ -296,6 +301,9 @@ func (l *LPIs) CheckLoaded(all ...*ITS) error {
 		}
 	}
 	for p := l.First(); p != nil; p = l.After(p) {
+		if p.Queued != NoPE {
+			refs[p.INTID]++
+		}
 		if refs[p.INTID] != p.refs {
 			return fmt.Errorf("LPI %d has %d events, not %d", p.INTID, refs[p.INTID], p.refs)
 		}
@@ -335,12 +343,6 @@ func (l *LPIs) Sync(c *sim.Codec) {
 }
 
 func (p *LPI) sync(c *sim.Codec) {
-	target := uint32(p.Target)
-	c.U32(&p.INTID)
+	p.Interrupt.Sync(c)
 	c.U32(&p.refs)
-	c.U32(&target)
-	c.U8(&p.Priority)
-	c.Bool(&p.Enabled)
-	c.Bool(&p.Pending)
-	p.Target = int32(target)
 }

@@ -107,6 +107,8 @@ func (m *testMachine) PropBase() PROPBASER             { return m.prop }
 func (m *testMachine) PendBase(pe int32) PENDBASER     { return m.pend[pe] }
 func (m *testMachine) Trigger(dev, event uint32) Error { return m.trigger(dev, event) }
 
+func (m *testMachine) Changed(*LPI) {}
+
 func (m *testMachine) NewLPI(l *LPI) Error {
 	if err := m.its.LPIs.LoadConfig(m, l); err != None {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"ringmap/cpu/arch"
 	"ringmap/cpu/exec"
+	"ringmap/its"
 	"ringmap/mmu"
 	"ringmap/sim"
 )
@@ -24,6 +25,12 @@ type A64 struct {
 	Exec  *exec.Exec
 	off   bool // KVM_MP_STATE_STOPPED: PSCI has not turned it on, or has turned it off
 	waits bool // in WFI
+
+	Virtual its.Virtual              // its CPU interface
+	timers  [numKVMTimers]guestTimer // by kvmTimers
+	used    int                      // list registers that the last entry filled
+	entered bool                     // in the guest, with its list registers: IN_GUEST_MODE
+	kickAt  sim.Cycle                // when an IPI takes it out of the guest or of WFI; Never = none
 }
 
 // Program is what the vCPUs of a VM that executes machine code share.
@@ -31,6 +38,7 @@ type Program struct {
 	End     ProgramEnd
 	Limit   uint64 // instructions of all vCPUs after which it ends; 0 = none
 	Retired uint64 // instructions of all vCPUs
+	Devices bool   // some may raise interrupts when all vCPUs wait
 
 	Model exec.Model // by which the vCPUs execute …
 	From  Switch     // … from here on; before, atomic
@@ -96,8 +104,8 @@ func (e ProgramEnd) String() string { return endNames[e] }
 
 // LoadA64 makes the VM's vCPUs execute machine code: the first from entry on, at
 // EL1 with the MMU off and X0 = x0 (a device tree's address), the others when PSCI
-// CPU_ON starts them. The vCPUs exist, each on a core of its own; hz is the cores'
-// frequency.
+// CPU_ON starts them. The vCPUs exist, each on a core of its own, and the interrupt
+// controller if there is to be one; hz is the cores' frequency.
 func (vm *VM) LoadA64(entry, x0, hz uint64) {
 	for _, v := range vm.VCPUs {
 		v.StartA64(entry, x0, hz)
@@ -112,9 +120,10 @@ func (v *VCPU) StartA64(entry, x0, hz uint64) {
 	if p.code == nil {
 		p.code = exec.NewCode(m.Mem)
 	}
-	g := &A64{PE: arch.NewPE(m.Mem, m.Domain, &v.Thread.Core.TLB, arch.Clock{CoreHz: hz})}
+	g := &A64{PE: arch.NewPE(m.Mem, m.Domain, &v.Thread.Core.TLB, arch.Clock{CoreHz: hz}), kickAt: sim.Never}
 	g.PE.HostEL2 = true
 	v.A64 = g
+	v.connect()
 	v.resetA64(entry, x0)
 	g.Exec = exec.New(m.Mem, p.code, g.PE)
 	g.Exec.Writer = mmu.Writer(v.Index)
@@ -130,7 +139,7 @@ const hcrGuest = arch.HCRVM | arch.HCRFMO | arch.HCRIMO | arch.HCRAMO | arch.HCR
 // cnthctlGuest lets the guest have the physical counter and timer: EL1PCTEN, EL1PCEN.
 const cnthctlGuest = 3
 
-// pfr0GIC is ID_AA64PFR0_EL1.GIC: no virtual CPU interface is there to use.
+// pfr0GIC is ID_AA64PFR0_EL1.GIC, 0 in a VM without a GICv3.
 const pfr0GIC = 0xf << 24
 
 // resetA64 is kvm_reset_vcpu with the state that CPU_ON asks for.
@@ -138,7 +147,9 @@ func (v *VCPU) resetA64(entry, context uint64) {
 	s := &v.A64.State
 	s.Reset(1, Affinity(v.ID))
 	s.WithoutEL2()
-	s.Reg[arch.ID_AA64PFR0_EL1] &^= pfr0GIC
+	if g := v.VM.vgic; g == nil || !g.model {
+		s.Reg[arch.ID_AA64PFR0_EL1] &^= pfr0GIC
+	}
 	s.Reg[arch.HCR_EL2] |= hcrGuest
 	s.Reg[arch.CNTHCTL_EL2] |= cnthctlGuest
 	s.PC, s.X[0] = entry, context
@@ -163,10 +174,19 @@ func (v *VCPU) runA64(limit sim.Cycle) RunState {
 			v.Thread.spend(limit-core.Now, CauseIdle)
 		case g.waits:
 			v.waitForInterrupt(limit)
+		case !g.entered: // woken, or turned on
+			v.Thread.stack[0].pc = runWoken
+			return RunFault
 		case p.Limit != 0 && p.Retired >= p.Limit:
 			p.End = EndLimit
+		case g.interrupted(core.Now):
+			v.leaveGuest()
+			v.hostInterrupt()
+			v.VM.vgic.Stats.Exits++
+			v.Thread.stack[0].pc = runInterrupted
+			return RunFault
 		default:
-			state = v.execute(limit)
+			state = v.execute(min(limit, g.nextInterrupt()))
 		}
 		if state != runOn {
 			return state
@@ -236,6 +256,7 @@ const (
 // trap is handle_exit: an exception that EL2 takes.
 func (v *VCPU) trap(x *arch.Exception) RunState {
 	g, f := v.A64, &v.Thread.stack[0]
+	v.leaveGuest()
 	switch arch.ECOf(x.ESR) {
 	case arch.ECInstruction, arch.ECData:
 		v.abort(x)
@@ -252,6 +273,9 @@ func (v *VCPU) trap(x *arch.Exception) RunState {
 	case arch.ECWFx:
 		v.skip()
 		g.waits = x.ESR&esrTI == 0
+		f.pc = runKicked
+	case arch.ECSysReg:
+		v.systemRegister(x.ESR)
 		f.pc = runKicked
 	default: // kvm_handle_unknown_ec
 		v.inject(g.PE.Unknown())
@@ -335,9 +359,8 @@ func (v *VCPU) retire() {
 // on: kvm_vcpu_wfi. A timer that fires is one, whatever becomes of its interrupt.
 func (v *VCPU) waitForInterrupt(limit sim.Cycle) {
 	g, t := v.A64, v.Thread
-	g.PE.Now = t.Core.Now
 	until := limit
-	switch wake := g.wake(); {
+	switch wake := v.wake(); {
 	case wake <= t.Core.Now:
 		g.waits = false
 		return
@@ -350,18 +373,38 @@ func (v *VCPU) waitForInterrupt(limit sim.Cycle) {
 	t.spend(until-t.Core.Now, CauseIdle)
 }
 
-// wake is when a timer, or what is pending, ends a WFI.
-func (g *A64) wake() sim.Cycle {
-	if g.PE.Wakes() || g.PE.TimerLine(arch.VirtTimer) || g.PE.TimerLine(arch.PhysTimer) {
-		return g.PE.Now
+// wake is when a timer, or an interrupt that is to be delivered, ends a WFI.
+// kvm_vcpu_check_block.
+func (v *VCPU) wake() sim.Cycle {
+	g := v.A64
+	pe, now := g.PE, v.Thread.Core.Now
+	pe.Now = now
+	at := sim.Never
+	if v.VM.vgic.pendingFor(v) {
+		at = now
+		if g.kickAt != sim.Never {
+			at = g.kickAt
+		}
 	}
-	return min(g.PE.TimerDeadline(arch.VirtTimer), g.PE.TimerDeadline(arch.PhysTimer))
+	for _, t := range kvmTimers {
+		switch {
+		case !pe.TimerOn(t.id):
+		case pe.TimerLine(t.id):
+			return now
+		default:
+			at = min(at, pe.TimerDeadline(t.id))
+		}
+	}
+	return at
 }
 
 // asleep tells whether nothing will ever wake any vCPU.
 func (vm *VM) asleep() bool {
+	if vm.Program.Devices {
+		return false
+	}
 	for _, v := range vm.VCPUs {
-		if g := v.A64; !g.off && (!g.waits || g.wake() != sim.Never) {
+		if g := v.A64; !g.off && (!g.waits || v.wake() != sim.Never) {
 			return false
 		}
 	}
@@ -378,6 +421,18 @@ func (g *A64) sync(c *sim.Codec) {
 	g.Exec.Sync(c)
 	c.Bool(&g.off)
 	c.Bool(&g.waits)
+	g.Virtual.Sync(c)
+	for i := range g.timers {
+		c.Bool(&g.timers[i].level)
+		c.Bool(&g.timers[i].active)
+	}
+	c.Int(&g.used)
+	c.Bool(&g.entered)
+	sim.Uint(c, &g.kickAt)
+	if g.used < 0 || g.used > its.NumLR {
+		c.Fail(fmt.Errorf("kvmcore: %d list registers in use", g.used))
+		g.used = 0
+	}
 }
 
 func (p *Program) sync(c *sim.Codec) {

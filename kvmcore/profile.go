@@ -49,6 +49,13 @@ type Profile struct {
 	LPIVisit     uint64 // an LPI on the way through all of them
 	MSI          uint64 // an MSI whose translation is cached
 	MSITranslate uint64 // what one costs more whose translation is not
+	SGI          uint64 // a write of an SGI register
+	SGITarget    uint64 // queueing the interrupt for one of its targets
+	IPI          uint64 // from there until it arrives
+	IRQ          uint64 // the host's handling of an interrupt that took a guest's core
+	Wake         uint64 // from the wake-up of a waiting vCPU until it is about to enter
+	ListRegister uint64 // filling a list register and reading it back
+	ICV          uint64 // a guest's access to its CPU interface, beyond one cycle
 
 	figures []Figure
 	rows    []Row
@@ -113,6 +120,13 @@ var profileFields = []field{
 	{name: "table_entry", wide: func(p *Profile) *uint64 { return &p.TableEntry }},
 	{name: "lpi_visit", wide: func(p *Profile) *uint64 { return &p.LPIVisit }},
 	{name: "msi", wide: func(p *Profile) *uint64 { return &p.MSI }},
+	{name: "sgi", wide: func(p *Profile) *uint64 { return &p.SGI }},
+	{name: "sgi_target", wide: func(p *Profile) *uint64 { return &p.SGITarget }},
+	{name: "ipi", wide: func(p *Profile) *uint64 { return &p.IPI }},
+	{name: "irq", wide: func(p *Profile) *uint64 { return &p.IRQ }},
+	{name: "wake", wide: func(p *Profile) *uint64 { return &p.Wake }},
+	{name: "list_register", wide: func(p *Profile) *uint64 { return &p.ListRegister }},
+	{name: "icv", wide: func(p *Profile) *uint64 { return &p.ICV }},
 	{name: "msi_translate", wide: func(p *Profile) *uint64 { return &p.MSITranslate }},
 }
 

@@ -73,7 +73,7 @@ func (v *VCPU) Continue(limit sim.Cycle) RunState {
 		if t.inGuest() {
 			if t.Signal || t.kicked {
 				t.kicked = false
-				t.stack[0].pc = runKicked
+				t.stack[0].pc = v.signalled()
 				continue
 			}
 			if s := v.runGuest(limit); s != runOn {
@@ -89,6 +89,21 @@ func (v *VCPU) Continue(limit sim.Cycle) RunState {
 		}
 	}
 	return RunLimit
+}
+
+// signalled takes the vCPU out of the guest, or out of its sleep, for a signal or a
+// kick.
+func (v *VCPU) signalled() uint8 {
+	a := v.A64
+	switch {
+	case a == nil:
+	case a.entered:
+		v.leaveGuest()
+	default:
+		a.waits = false // kvm_vcpu_block returns; the guest finds itself behind its WFI
+		return runCheck
+	}
+	return runKicked
 }
 
 // RunNow is the ioctl without time: it runs until KVM_RUN returns (RunExit), or
@@ -122,14 +137,16 @@ type runPath struct {
 
 // Steps of runPath.
 const (
-	runEnter     uint8 = iota // the system call: complete MMIO, load the vCPU
-	runCheck                  // top of the loop: signals and requests
-	runRequests               // after stolen time: the ring
-	runGuestMode              // Continue executes the guest
-	runExited                 // back from the path that an exit led to
-	runHypercall              // HVC: handled in the kernel
-	runKicked                 // an interrupt took the core out of the guest
-	runLeave                  // put the vCPU, return to userspace
+	runEnter       uint8 = iota // the system call: complete MMIO, load the vCPU
+	runCheck                    // top of the loop: signals and requests
+	runRequests                 // after stolen time: the ring
+	runGuestMode                // Continue executes the guest
+	runExited                   // back from the path that an exit led to
+	runHypercall                // HVC: handled in the kernel
+	runKicked                   // a signal took the core out of the guest, or an exit that is handled
+	runInterrupted              // an interrupt did
+	runWoken                    // the vCPU waited in the kernel and goes on
+	runLeave                    // put the vCPU, return to userspace
 )
 
 func (t *Thread) stepRun(f *frame) {
@@ -157,6 +174,13 @@ func (t *Thread) stepRun(f *frame) {
 	case runKicked:
 		b.Delay(prof.Exit)
 		f.pc = runCheck
+	case runInterrupted:
+		b.Delay(prof.Exit + prof.IRQ)
+		f.pc = runCheck
+	case runWoken:
+		b.Delay(prof.Wake)
+		v.loadTimers()
+		f.pc = runCheck
 	case runLeave:
 		b.Delay(prof.RunLeave)
 		t.VCPU = nil
@@ -179,6 +203,7 @@ func (t *Thread) enterRun(v *VCPU) uint8 {
 		v.emulated(v.Run.MMIO.Write, v.Run.MMIO.Data&sizeMask(v.Run.MMIO.Len))
 	}
 	t.VCPU = v // vcpu_load
+	v.loadTimers()
 	if v.PVTime.IPA != PVTimeOff {
 		v.Requests |= ReqRecordSteal
 	}
@@ -223,7 +248,12 @@ func (t *Thread) checkRing(v *VCPU) uint8 {
 		v.Requests &^= ReqDirtyRingSoftFull
 	}
 	v.Stats.stuckFull = false
-	t.Block.Delay(t.Host.Profile.Enter)
+	switch a := v.A64; {
+	case a == nil:
+		t.Block.Delay(t.Host.Profile.Enter)
+	case !a.off && !a.waits: // otherwise it sleeps here: kvm_vcpu_sleep, kvm_vcpu_wfi
+		t.Block.Delay(t.Host.Profile.Enter + v.enterGuest())
+	}
 	return runGuestMode
 }
 

@@ -24,8 +24,7 @@ const (
 //	KVM_SIGNAL_MSI ──────┘      │                 └─► guest memory (writeGuest)
 //	                            └─► interrupts of distributor and redistributors
 //
-// Interrupts reach no vCPU yet: what is modelled is the state that software sees
-// in registers and tables, and every write of guest memory.
+// How interrupts reach vCPUs that execute machine code: vgic_deliver.go.
 type VGIC struct {
 	vm *VM
 
@@ -38,10 +37,10 @@ type VGIC struct {
 	distBase    mmu.IPA // undefined = not set
 	distEnabled bool
 	regions     []redistRegion
-	spis        []irq // from INTID 32 on
+	spis        []its.Interrupt // from INTID 32 on
 
 	propbaser its.PROPBASER // one for the whole VM
-	redists   []redist      // by vCPU.Index, as far as used
+	redists   []*redist     // by vCPU.Index, as far as used
 	lpis      its.LPIs
 	itss      []*VITS // in order of creation
 
@@ -60,13 +59,19 @@ type VGICStats struct {
 	Restores                  uint64
 	TableReads, TableWrites   uint64 // accesses of guest memory
 	TableBytes                uint64 // written
+
+	SGIs, Injected uint64 // sent by guests; changes of lines
+	Kicks, Exits   uint64 // vCPUs interrupted or woken; guests left for an interrupt
+	ListRegisters  uint64 // filled at entry
+	Acknowledged   uint64 // interrupts that guests have taken
 }
 
 // redist is what the redistributor of a vCPU keeps.
 type redist struct {
 	enableLPIs bool
 	pendbaser  its.PENDBASER
-	irqs       [numPrivateIRQs]irq // SGIs and PPIs
+	irqs       [numPrivateIRQs]its.Interrupt // SGIs and PPIs
+	list       []uint32                      // INTIDs to deliver: ap_list_head
 }
 
 // redistRegion is where redistributors lie: struct vgic_redist_region.
@@ -127,9 +132,12 @@ func (g *VGIC) init() Errno {
 	if g.nrIRQs == 0 {
 		g.nrIRQs = defaultIRQs
 	}
-	g.spis = make([]irq, g.nrIRQs-numPrivateIRQs)
+	g.spis = make([]its.Interrupt, g.nrIRQs-numPrivateIRQs)
 	for i := range g.spis {
-		g.spis[i].group = true
+		g.spis[i] = its.Interrupt{INTID: numPrivateIRQs + uint32(i), Queued: its.NoPE, Group1: true}
+		if len(g.vm.VCPUs) == 0 {
+			g.spis[i].Target = its.NoPE
+		}
 	}
 	for _, v := range g.vm.VCPUs {
 		g.redist(v).pendbaser = initialPendbaser
@@ -171,16 +179,14 @@ func (g *VGIC) hasLPIs() bool { return g.model && g.hasITS }
 // redist is the redistributor of a vCPU.
 func (g *VGIC) redist(v *VCPU) *redist {
 	for len(g.redists) <= v.Index {
-		g.redists = append(g.redists, redist{})
-		irqs := &g.redists[len(g.redists)-1].irqs
-		for i := range irqs {
-			irqs[i].group = true
-			if i < numSGIs {
-				irqs[i].enabled, irqs[i].edge = true, true
-			}
+		r, pe := new(redist), int32(len(g.redists))
+		for i := range r.irqs {
+			sgi := i < numSGIs
+			r.irqs[i] = its.Interrupt{INTID: uint32(i), Target: pe, Queued: its.NoPE, Group1: true, Enabled: sgi, Edge: sgi}
 		}
+		g.redists = append(g.redists, r)
 	}
-	return &g.redists[v.Index]
+	return g.redists[v.Index]
 }
 
 // redistBase is the address of the frames of the i-th vCPU's redistributor:
@@ -277,14 +283,19 @@ func (g *VGIC) sync(c *sim.Codec) {
 		sim.Uint(c, &r.base)
 		c.U32(&r.count)
 	})
-	sim.Slice(c, &g.spis, func(c *sim.Codec, p *irq) { p.sync(c) })
+	sim.Slice(c, &g.spis, func(c *sim.Codec, p *its.Interrupt) { p.Sync(c) })
 	sim.Uint(c, &g.propbaser)
-	sim.Slice(c, &g.redists, func(c *sim.Codec, r *redist) {
+	sim.Slice(c, &g.redists, func(c *sim.Codec, at **redist) {
+		if *at == nil {
+			*at = new(redist)
+		}
+		r := *at
 		c.Bool(&r.enableLPIs)
 		sim.Uint(c, &r.pendbaser)
 		for i := range r.irqs {
-			r.irqs[i].sync(c)
+			r.irqs[i].Sync(c)
 		}
+		r.syncList(c)
 	})
 	g.lpis.Sync(c)
 	c.Str(&g.crash)
@@ -303,12 +314,24 @@ func (g *VGIC) checkLoaded() error {
 	if g.initialised && len(g.spis)+numPrivateIRQs != int(g.nrIRQs) {
 		return fmt.Errorf("%d shared interrupts of %d", len(g.spis), g.nrIRQs)
 	}
-	for l := g.lpis.First(); l != nil; l = g.lpis.After(l) {
-		if l.Target < its.NoPE || int(l.Target) >= n {
-			return fmt.Errorf("LPI %d targets vCPU %d of %d", l.INTID, l.Target, n)
+	for i := range g.spis {
+		if g.spis[i].INTID != numPrivateIRQs+uint32(i) {
+			return fmt.Errorf("interrupt %d in the place of %d", g.spis[i].INTID, numPrivateIRQs+i)
 		}
 	}
-	return nil
+	for pe, r := range g.redists {
+		for i := range r.irqs {
+			if p := &r.irqs[i]; p.INTID != uint32(i) || p.Target != int32(pe) {
+				return fmt.Errorf("interrupt %d of vCPU %d in the place of %d of vCPU %d", p.INTID, p.Target, i, pe)
+			}
+		}
+	}
+	for p := range g.interrupts() {
+		if int(p.Target) >= n || int(p.Queued) >= n {
+			return fmt.Errorf("interrupt %d belongs to vCPU %d or %d of %d", p.INTID, p.Target, p.Queued, n)
+		}
+	}
+	return g.checkLists()
 }
 
 var vgicCounters = []counter[VGICStats]{
@@ -322,6 +345,12 @@ var vgicCounters = []counter[VGICStats]{
 	{"vgic.restores", "", "RESTORE_TABLES operations", func(s *VGICStats) *uint64 { return &s.Restores }},
 	{"vgic.table_reads", "", "reads of guest memory: commands, entries, bits", func(s *VGICStats) *uint64 { return &s.TableReads }},
 	{"vgic.table_writes", "", "writes of guest memory, each marks a page", func(s *VGICStats) *uint64 { return &s.TableWrites }},
+	{"vgic.sgis", "", "SGIs that guests sent, one for each target", func(s *VGICStats) *uint64 { return &s.SGIs }},
+	{"vgic.injected", "", "changes of interrupt lines: timers, devices of userspace", func(s *VGICStats) *uint64 { return &s.Injected }},
+	{"vgic.kicks", "", "running vCPUs interrupted and waiting ones woken for an interrupt", func(s *VGICStats) *uint64 { return &s.Kicks }},
+	{"vgic.exits", "", "guests left because of an interrupt: kick, timer, maintenance", func(s *VGICStats) *uint64 { return &s.Exits }},
+	{"vgic.list_registers", "", "list registers filled at guest entry", func(s *VGICStats) *uint64 { return &s.ListRegisters }},
+	{"vgic.acknowledged", "", "interrupts that guests have acknowledged", func(s *VGICStats) *uint64 { return &s.Acknowledged }},
 	{"vgic.table_bytes", "bytes", "written by these", func(s *VGICStats) *uint64 { return &s.TableBytes }},
 }
 

@@ -59,6 +59,9 @@ func (m *gicMachine) PendBase(pe int32) its.PENDBASER {
 	return m.redist(m.vm.VCPUs[pe]).pendbaser
 }
 
+// Changed queues an LPI that may be pending and enabled now.
+func (m *gicMachine) Changed(l *its.LPI) { m.queue(&l.Interrupt) }
+
 // NewLPI gives a newly mapped LPI its configuration and the pending bit of its
 // target's table, which moves: vgic_add_lpi, vgic_v3_lpi_sync_pending_status.
 func (m *gicMachine) NewLPI(l *its.LPI) its.Error {

@@ -62,6 +62,7 @@ func (g *VGIC) signal(addr mmu.IPA, devid, eventid, flags uint32) (int64, Errno)
 			g.Stats.MSIHits++
 			g.spend(g.cost().MSI)
 			l.Pending = true
+			g.queue(&l.Interrupt)
 			return 1, OK
 		}
 	}
@@ -104,6 +105,7 @@ func (k *VITS) trigger(devid, eventid uint32) its.Error {
 	}
 	k.cache.add(s.Epoch, devid, eventid, l.INTID)
 	l.Pending = true
+	k.vgic.queue(&l.Interrupt)
 	return its.None
 }
 

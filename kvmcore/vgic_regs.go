@@ -1,34 +1,12 @@
 package kvmcore
 
-import (
-	"ringmap/its"
-	"ringmap/sim"
-)
+import "ringmap/its"
 
 // Numbers of private interrupts.
 const (
 	numSGIs        = 16
 	numPrivateIRQs = 32
 )
-
-// irq is an SGI, PPI or SPI: struct vgic_irq as far as registers show it.
-type irq struct {
-	enabled, pending, active bool
-	group                    bool // group 1
-	edge                     bool
-	priority                 uint8
-	route                    uint32 // SPI: Aff2, Aff1, Aff0 of the target
-}
-
-func (p *irq) sync(c *sim.Codec) {
-	c.Bool(&p.enabled)
-	c.Bool(&p.pending)
-	c.Bool(&p.active)
-	c.Bool(&p.group)
-	c.Bool(&p.edge)
-	c.U8(&p.priority)
-	c.U32(&p.route)
-}
 
 // access is a read or write of a register, by the guest or by userspace.
 type access struct {
@@ -217,7 +195,7 @@ func (g *VGIC) distAccess(a *access) *access {
 	case r.reg == regOnes:
 		a.read(1<<32 - 1)
 	case r.reg >= regGroup && r.firstIRQ(a) >= numPrivateIRQs:
-		r.accessIRQs(g.spis[r.firstIRQ(a)-numPrivateIRQs:], a)
+		g.accessIRQs(nil, r, g.spis[r.firstIRQ(a)-numPrivateIRQs:], a)
 	default: // private interrupts are in the redistributors
 		a.read(0)
 	}
@@ -239,7 +217,10 @@ func (g *VGIC) distMisc(a *access) {
 	switch a.offset {
 	case 0:
 		if a.write {
-			g.distEnabled = its.DistCTLR(a.val).EnableGrp1()
+			was := g.distEnabled
+			if g.distEnabled = its.DistCTLR(a.val).EnableGrp1(); g.distEnabled && !was && !a.user {
+				g.kickPending()
+			}
 		}
 		a.read32(uint32(its.DistCTLR(0).WithEnableGrp1(g.distEnabled).WithARE(true).WithDS(true)))
 	case 4:
@@ -315,7 +296,7 @@ func (g *VGIC) redistAccess(v *VCPU, a *access) *access {
 	case regZero:
 		a.read(0)
 	default:
-		r.accessIRQs(p.irqs[r.firstIRQ(a):], a)
+		g.accessIRQs(v, r, p.irqs[r.firstIRQ(a):], a)
 	}
 	return a
 }
@@ -331,6 +312,7 @@ func (g *VGIC) enableLPIs(v *VCPU, enable bool) {
 	}
 	p.enableLPIs = enable
 	if !enable {
+		g.dropLPIs(v)
 		for _, k := range g.itss {
 			k.state.Epoch++
 		}
@@ -362,23 +344,22 @@ func (g *VGIC) isLast(v *VCPU) bool {
 	return v.Index+1 >= len(g.vm.VCPUs) || g.redistBase(v.Index+1) != base+redistBytes
 }
 
-// accessIRQs reads or writes the bits of the interrupts from irqs[0] on.
-func (r *region) accessIRQs(irqs []irq, a *access) {
+// accessIRQs reads or writes the bits of the interrupts from irqs[0] on: those of
+// v, or shared ones (nil).
+func (g *VGIC) accessIRQs(v *VCPU, r *region, irqs []its.Interrupt, a *access) {
 	if r.reg == regRouter {
-		if a.write && a.offset&4 == 0 {
-			irqs[0].route = uint32(a.val) & 0xff_ffff
-		} else if !a.write {
-			a.read(uint64(irqs[0].route))
-		}
+		g.router(&irqs[0], a)
 		return
 	}
-	first, n := r.firstIRQ(a), int(a.size)*8/int(r.bits)
+	if (r.reg == regSetActive || r.reg == regClearActive) && !a.user { // vgic_access_active_prepare
+		g.halt()
+	}
+	n := int(a.size) * 8 / int(r.bits)
 	out := uint64(0)
 	for i := range n {
 		shift := uint(i) * uint(r.bits)
-		in := a.val >> shift & (1<<r.bits - 1)
 		if a.write {
-			r.writeIRQ(&irqs[i], first+uint32(i), in, a.user)
+			g.writeIRQ(v, r.reg, &irqs[i], a.val>>shift&(1<<r.bits-1), a.user)
 		} else {
 			out |= r.readIRQ(&irqs[i], a.user) << shift
 		}
@@ -388,56 +369,92 @@ func (r *region) accessIRQs(irqs []irq, a *access) {
 	}
 }
 
-func (r *region) readIRQ(p *irq, user bool) uint64 {
+// router is GICD_IROUTER: the next time that the interrupt is queued it goes to its
+// new target. Aff3 does not exist.
+func (g *VGIC) router(p *its.Interrupt, a *access) {
+	if !a.write {
+		a.read(uint64(p.Route))
+	} else if a.offset&4 == 0 {
+		p.Route, p.Target = uint32(a.val)&0xff_ffff, its.NoPE
+		if v := g.vm.vcpuByAffinity(p.Route); v != nil {
+			p.Target = int32(v.Index)
+		}
+	}
+}
+
+func (r *region) readIRQ(p *its.Interrupt, user bool) uint64 {
 	set := false
 	switch r.reg {
 	case regGroup:
-		set = p.group
+		set = p.Group1
 	case regSetEnable, regClearEnable:
-		set = p.enabled
-	case regSetPending:
-		set = p.pending
+		set = p.Enabled
+	case regSetPending: // userspace saves the levels of lines apart
+		set = p.Pending || !user && p.Asserted()
 	case regClearPending:
-		set = p.pending && !user
+		set = p.Asserted() && !user
 	case regSetActive, regClearActive:
-		set = p.active
+		set = p.Active
 	case regPriority:
-		return uint64(p.priority)
+		return uint64(p.Priority)
 	case regConfig:
-		if p.edge {
+		if p.Edge {
 			return 2
 		}
 	}
 	return boolBit(set)
 }
 
-// writeIRQ writes one interrupt's bits. Userspace writes the pending state as a
-// whole through ISPENDR.
-func (r *region) writeIRQ(p *irq, intid uint32, v uint64, user bool) {
-	one := v&1 != 0
-	switch r.reg {
+// writeIRQ writes one interrupt's bits, of v's or of a shared one. Userspace writes
+// the pending state as a whole through ISPENDR.
+func (g *VGIC) writeIRQ(v *VCPU, r reg, p *its.Interrupt, bits uint64, user bool) {
+	one := bits&1 != 0
+	switch r {
 	case regGroup:
-		p.group = one
-	case regSetEnable:
-		p.enabled = p.enabled || one
-	case regClearEnable:
-		p.enabled = p.enabled && !one
-	case regSetPending:
-		if user {
-			p.pending = one
-		}
-		p.pending = p.pending || one
-	case regClearPending:
-		p.pending = p.pending && (!one || user)
-	case regSetActive:
-		p.active = p.active || one
-	case regClearActive:
-		p.active = p.active && !one
+		p.Group1 = one
+		g.queue(p)
 	case regPriority:
-		p.priority = uint8(v) & 0xf8 // KVM keeps 5 bits
+		p.Priority = uint8(bits) & 0xf8 // KVM keeps 5 bits
 	case regConfig:
-		if intid >= numPrivateIRQs {
-			p.edge = v&2 != 0
+		if p.INTID >= numPrivateIRQs {
+			p.Edge = bits&2 != 0
+		}
+	case regSetPending:
+		if one || user {
+			p.Pending = one
+			if p.HW && !user { // vgic_hw_irq_spending
+				v.setPhysical(p, true)
+			}
+			g.queue(p)
+		}
+	}
+	if !one {
+		return
+	}
+	switch r {
+	case regSetEnable:
+		p.Enabled = true
+		if p.HW && !p.Edge { // the device may have changed meanwhile
+			v.reenabled(p)
+		}
+		g.queue(p)
+	case regClearEnable:
+		p.Enabled = false
+	case regClearPending:
+		if user {
+			return
+		}
+		p.Pending = false
+		if p.HW && !p.Active { // vgic_hw_irq_cpending: a line that is up comes again
+			v.setPhysical(p, false)
+		}
+	case regSetActive, regClearActive:
+		p.Active = r == regSetActive
+		if p.HW && !user { // vgic_hw_irq_change_active
+			v.setPhysical(p, p.Active)
+		}
+		if p.Active {
+			g.queue(p)
 		}
 	}
 }

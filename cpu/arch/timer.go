@@ -79,6 +79,9 @@ func (p *PE) TimerLine(t TimerID) bool {
 	return p.Reg[timers[t].ctl]&timerMask == 0 && p.condition(t, p.Clock.Count(p.Now))
 }
 
+// TimerOn reports whether a timer is enabled: otherwise its line is down for good.
+func (p *PE) TimerOn(t TimerID) bool { return p.Reg[timers[t].ctl]&timerEnable != 0 }
+
 // TimerDeadline is the first cycle after Now at which a timer's line rises, Never
 // if it is up, or will not.
 func (p *PE) TimerDeadline(t TimerID) sim.Cycle {

@@ -34,8 +34,9 @@ type Exec struct {
 	page  *page      // what is decoded of it
 	key   uint64     // marks the slots of reads and writes that are in force
 	mem   *mmu.Memory
-	nzcv  uint8 // N 8, Z 4, C 2, V 1
-	after bool  // the instruction that stops has been executed
+	nzcv  uint8     // N 8, Z 4, C 2, V 1
+	after bool      // the instruction that stops has been executed
+	spent sim.Cycle // by instructions beyond one cycle each, in this Run
 
 	PE     *arch.PE
 	Writer mmu.Writer // in whose name stores are made

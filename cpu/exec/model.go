@@ -67,6 +67,7 @@ func (e *Exec) Model() Model { return e.model }
 // guest unmasks them.
 func (e *Exec) Run(limit sim.Cycle) Stop {
 	e.enter()
+	e.spent = 0
 	e.until = e.Until
 	if e.until == 0 {
 		e.until = noLimit
@@ -83,13 +84,24 @@ func (e *Exec) Run(limit sim.Cycle) Stop {
 		}
 		for !e.settle() && e.Now < limit && e.blocks(limit) {
 		}
-		e.Retired += uint64(e.Now - began)
+		e.Retired += uint64(e.Now - began - e.spent)
 	}
 	e.leave()
 	if e.stop.Kind == StopLimit {
 		return Stop{}
 	}
 	return e.stop
+}
+
+// Spend makes the instruction that is being executed take n cycles longer: an
+// access to a register that lies outside of the core.
+func (e *Exec) Spend(n sim.Cycle) {
+	if e.model == Inorder {
+		e.advance(e.Now+n, StallPipe)
+		return
+	}
+	e.Now += n
+	e.spent += n
 }
 
 const noLimit = ^uint64(0)
