@@ -194,10 +194,13 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 		spec.Collect = vmm.CollectBeforeSave
 	}
 	w := vmm.Wiring{Engine: m.engine, Host: m.host, VM: m.vm, Core: m.mainCore(), Dest: m.dest}
-	if p.ITS.Devices != 0 {
+	switch {
+	case p.ITS.Devices != 0:
 		if w.Save, err = m.createITS(s); err != nil {
 			return err
 		}
+	case p.Program && !s.ITS.Save.Never:
+		w.Save = m.saveITS
 	}
 	if p.Outside.Gap != 0 {
 		m.createOutside(s, &w)

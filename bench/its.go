@@ -65,11 +65,14 @@ func (d *itsDriver) Sync(c *sim.Codec) {
 }
 
 // createITS makes GICv3 and ITS, sets them up as a guest's driver would, before
-// time begins, and returns how their tables are saved.
+// time begins, and returns how their tables are saved. A program has its own
+// driver, and the board of its machine has them already.
 func (m *machine) createITS(s *scenario.Scenario) (func(*kvmcore.Thread) kvmcore.Errno, error) {
 	spec := m.plan.ITS
-	if _, err := workloads.SetupITS(m.vm, spec); err != nil {
-		return nil, s.Problem("its", "", "%v", err)
+	if !m.plan.Program {
+		if _, err := workloads.SetupITS(m.vm, spec); err != nil {
+			return nil, s.Problem("its", "", "%v", err)
+		}
 	}
 	m.its = &itsDriver{vm: m.vm, load: workloads.NewITSLoad(spec, 0, uint64(s.Seed))}
 	m.devices = m.host.NewThread(m.deviceCore(), "devices")

@@ -36,11 +36,15 @@ func (m *machine) loadProgram(s *scenario.Scenario) error {
 			return programProblem(s, fmt.Errorf("%d bytes at %#x: %v", len(seg.Data), seg.Addr, errno))
 		}
 	}
+	if err := m.plan.Board.CreateGIC(m.vm); err != nil {
+		return s.Problem("vm.vcpus", "", "%v", err)
+	}
 	m.vm.LoadA64(p.Entry, p.tree, uint64(m.plan.Clock))
 	m.vm.Program.Limit = uint64(s.Run.MaxInstructions)
 	if m.plan.Caches != nil {
 		m.vm.Program.Model = exec.Inorder
 	}
+	m.vm.Program.Devices = m.plan.ITS.MSIGap != 0 && m.plan.ITS.Devices != 0
 	return nil
 }
 

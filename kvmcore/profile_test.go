@@ -77,6 +77,8 @@ func TestProfileRows(t *testing.T) {
 			r.setLogging(true)
 			return float64(r.onePath(store(0), store(1)))
 		},
+		"eoi":           func() float64 { return eoiCost(t, p) },
+		"ipi":           func() float64 { return ipiCost(t, p) },
 		"protect_page":  func() float64 { return protectCost(t, p, Backing4K, 1<<14) },
 		"protect_block": func() float64 { return protectCost(t, p, BackingTHP, 1<<18) },
 	}
@@ -90,13 +92,86 @@ func TestProfileRows(t *testing.T) {
 		got := f()
 		off := 100 * (got - float64(row.Cycles)) / float64(row.Cycles)
 		t.Logf("%-18s %6d measured %8.1f model %+6.2f %%", row.Name, row.Cycles, got, off)
-		if off > 1 || off < -1 {
+		if most := tolerance(row.Name); off > most || off < -most {
 			t.Errorf("%s: %.1f cycles, measured %d", row.Name, got, row.Cycles)
 		}
 	}
 	for name := range model {
 		t.Errorf("the profile has no row %s", name)
 	}
+}
+
+// tolerance is how far off a row may be, in percent. Those of programs that run to
+// their own clock are known as well as it ticks; the published ipi has a spread of 8.
+func tolerance(row string) float64 {
+	switch row {
+	case "eoi", "ipi":
+		return 5
+	}
+	return 1
+}
+
+// eoiCost is a write of ICC_EOIR1_EL1 without anything active, as kvm-unit-tests
+// measures it: by the counter, in a loop with a call.
+func eoiCost(t *testing.T, p *Profile) float64 {
+	const n = 2000
+	r := interrupted(t, mode{profile: p}, `
+first:	movz	x20, #2000
+	movz	x1, #1023
+	adr	x9, test
+	blr	x9
+	mrs	x22, cntvct_el0
+1:	blr	x9
+	subs	x20, x20, #1
+	b.ne	1b
+	mrs	x24, cntvct_el0
+	sub	x24, x24, x22
+	b	end
+test:	msr	icc_eoir1_el1, x1
+	ret
+second:	b	.
+irq:	b	.
+end:	nop`)
+	return float64(r.off().X[24]) * 48 / n // 48 cycles of 3 GHz a tick
+}
+
+// ipiCost is from sending an SGI until the other vCPU, which spins in the guest, has
+// handled it and its sender has seen that: ipi_exec of kvm-unit-tests.
+func ipiCost(t *testing.T, p *Profile) float64 {
+	const n = 200
+	r := interrupted(t, mode{vcpus: 2, profile: p}, `
+first:	movz	x20, #200
+	movz	x21, #20000		// until the other is ready
+1:	subs	x21, x21, #1
+	b.ne	1b
+	mrs	x22, cntvct_el0
+	mov	x23, #0
+2:	movz	x1, #0x0100, lsl #16
+	orr	x1, x1, #2
+	msr	icc_sgi1r_el1, x1
+	isb
+3:	ldr	x2, [x26, #8]
+	cmp	x2, x23
+	b.eq	3b
+	add	x23, x23, #1
+	subs	x20, x20, #1
+	b.ne	2b
+	mrs	x24, cntvct_el0
+	sub	x24, x24, x22
+	b	end
+second:	msr	daifclr, #2
+5:	yield
+	b	5b
+`+ackCount+`
+	msr	icc_eoir1_el1, x10
+	eret
+end:	nop`)
+	r.enterAll()
+	r.together(100, 20_000_000)
+	if r.vm.Program.End != EndOff || r.word(testCounts+8) != n {
+		t.Fatalf("ended: %q after %d", r.vm.Program.End, r.word(testCounts+8))
+	}
+	return float64(r.vm.VCPUs[0].A64.State.X[24]) * 48 / n // 48 cycles of 3 GHz a tick
 }
 
 // protectCost is the time to write-protect a populated slot, per entry.

@@ -18,6 +18,12 @@ var kvmUnitTests = []struct{ name, file, args, vcpus string }{
 	{"selftest-smp-64", "selftest", "smp", "64"},
 	{"cache", "cache", "", "1"},
 	{"psci", "psci", "", "4"},
+	{"timer", "timer", "", "1"},
+	{"gicv3-ipi", "gic", "ipi", "4"},
+	{"gicv3-ipi-64", "gic", "ipi", "64"},
+	{"gicv3-active", "gic", "active", "4"},
+	{"its-introspection", "gic", "its-introspection", "4"},
+	{"its-trigger", "gic", "its-trigger", "4"},
 }
 
 // TestKVMUnitTests runs the folder of flat binaries that RINGMAP_KVM_UNIT_TESTS
@@ -33,7 +39,8 @@ func TestKVMUnitTests(t *testing.T) {
 			if _, err := os.Stat(file); err != nil {
 				t.Skip(err)
 			}
-			o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000")
+			o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
+				"--set", "host.clock=100MHz") // they wait by the counter: fewer cycles a second, fewer to simulate
 			var r struct {
 				Exit     *int64 `json:"guest_exit_status"`
 				Finished string

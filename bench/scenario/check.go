@@ -278,6 +278,7 @@ func (s *Scenario) planBoard(p *Plan) error {
 		ram = append(ram, vmm.Range{Base: slot.Base, Size: slot.Size})
 	}
 	p.Board = vmm.NewBoard(p.VCPUs, ram, p.Reserved)
+	p.Board.GIC, p.Board.ITS = true, true
 	for i, r := range ram {
 		name := p.Board.Device(r)
 		if name == "" {
@@ -510,7 +511,7 @@ func (s *Scenario) placeReserved(p *Plan, _ *Trace) error {
 	if n := p.pvBytes(s); n != 0 {
 		p.PVTime, at = at, at+mmu.IPA(n)
 	}
-	if p.ITS.Devices == 0 {
+	if p.ITS.Devices == 0 || p.Board != nil { // a program sets up its ITS itself
 		return nil
 	}
 	p.ITS.Tables = at

@@ -168,7 +168,7 @@ func (c *vcpuThread) exited() outcome {
 		return c.full()
 	case run.ExitReason == kvmcore.ExitMMIO: // where no device is, reads give zero
 		c.Exits[exitMMIO]++
-		if c.vcpu.A64 == nil || !c.v.UART.access(&run.MMIO) {
+		if c.vcpu.A64 == nil || !c.uart(&run.MMIO) {
 			run.MMIO.Data = 0
 		}
 	default:
