@@ -210,9 +210,15 @@ func TestPSCI(t *testing.T) {
 		a, b, c uint64
 		want    int64
 	}{
-		{"version", 0x8400_0000, 0, 0, 0, 0x10001},
+		{"version", 0x8400_0000, 0, 0, 0, 0x10003},
 		{"smccc version", 0x8000_0000, 0, 0, 0, 0x10001},
-		{"smccc feature", 0x8000_0001, 0x8000_8000, 0, 0, -1},
+		{"needs no workaround 1", 0x8000_0001, 0x8000_8000, 0, 0, -2},
+		{"nor 3", 0x8000_0001, 0x8000_3fff, 0, 0, -2},
+		{"has no workaround 2", 0x8000_0001, 0x8000_7fff, 0, 0, -1},
+		{"has SYSTEM_RESET2", 0x8400_000a, 0xc400_0012, 0, 0, 0},
+		{"has SYSTEM_OFF2", 0x8400_000a, 0x8400_0015, 0, 0, 1},
+		{"resets with a type that is none", 0x8400_0012, 1, 0, 0, -2},
+		{"goes off with a type that is none", 0xc400_0015, 2, 0, 0, -2},
 		{"migrate type", 0x8400_0006, 0, 0, 0, 2},
 		{"unknown", 0x8400_001f, 0, 0, 0, -1},
 		{"has CPU_ON", 0x8400_000a, 0xc400_0003, 0, 0, 0},
@@ -242,6 +248,39 @@ func TestPSCI(t *testing.T) {
 		s := &r.vm.VCPUs[i].A64.State
 		if s.PC != want[0] || s.X[0] != want[1] || s.EL != 1 || s.DAIF != 15 {
 			t.Errorf("vCPU %d starts at %#x with %d, EL%d, DAIF %#x", i, s.PC, s.X[0], s.EL, s.DAIF)
+		}
+	}
+}
+
+// TestPSCIVersion: before 6.13 it was 1.1.
+func TestPSCIVersion(t *testing.T) {
+	r := executes(t, mode{kernel: "6.12"}, "b .")
+	for fn, want := range map[[2]uint64]int64{{0x8400_0000, 0}: 0x10001, {0x8400_000a, 0x8400_0015}: -1, {0x8400_0015, 0}: -1, {0x8400_0012, 5}: -2} {
+		if got := r.vm.psci(uint32(fn[0]), fn[1], 0, 0); got != want {
+			t.Errorf("%#x: %d, want %d", fn, got, want)
+		}
+	}
+}
+
+// TestSystemEvents: which calls end the program, and how.
+func TestSystemEvents(t *testing.T) {
+	for call, want := range map[[2]uint64]ProgramEnd{
+		{0x8400_0008, 0}: EndOff, {0x8400_0009, 0}: EndReset, {0x8400_0012, 0}: EndReset, {0xc400_0012, 1 << 31}: EndReset,
+		{0xc400_0015, 0}: EndOff, {0x8400_0015, 1}: EndOff, {0x8400_0015, 1<<32 | 1}: EndOff,
+		{0xc400_0015, 1<<32 | 1}: EndNot, {0xc400_0008, 0}: EndNot, {0x8400_0012, 7}: EndNot,
+	} {
+		r := executes(t, mode{}, "hvc #0\nmov x5, #1\n1: b 1b")
+		v := r.vm.VCPUs[0]
+		v.A64.State.X[0], v.A64.State.X[1] = call[0], call[1]
+		r.vm.Program.Limit = 1000
+		v.RunNow()
+		if want == EndNot {
+			want = EndLimit
+		} else if v.Run.ExitReason != ExitSystemEvent || v.A64.State.X[5] != 0 {
+			t.Errorf("%#x: exit %d", call, v.Run.ExitReason)
+		}
+		if r.vm.Program.End != want {
+			t.Errorf("%#x ends with %q, want %q", call, r.vm.Program.End, want)
 		}
 	}
 }

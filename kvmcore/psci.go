@@ -18,6 +18,12 @@ const (
 	psciSystemOff     = 0x8400_0008
 	psciSystemReset   = 0x8400_0009
 	psciFeatures      = 0x8400_000a
+	psciSystemReset2  = 0x8400_0012 // since PSCI 1.1
+	psciSystemOff2    = 0x8400_0015 // since PSCI 1.3
+
+	// What SMCCC_ARCH_FEATURES is asked for.
+	archWorkaround1 = 0x8000_8000
+	archWorkaround3 = 0x8000_3fff
 )
 
 // Results of PSCI calls.
@@ -30,7 +36,10 @@ const (
 
 	psciOn, psciOff  = 0, 1 // of AFFINITY_INFO
 	psciNoTrustedOS  = 2    // of MIGRATE_INFO_TYPE: nothing to migrate
-	versionOnePtOne  = 1<<16 | 1
+	smcccNotRequired = -2
+	versionOne       = 1 << 16 // the minor version below
+	hibernateOff     = 1       // the type of SYSTEM_OFF2, by name or by default (0)
+	vendorReset      = 1 << 31 // SYSTEM_RESET2: types from here on are the platform's; 0 is a warm reset
 	mpidrAffinity    = 0xff_00ff_ffff
 	affinityLevelMax = 3
 )
@@ -44,15 +53,13 @@ func (t *Thread) hypercall(v *VCPU) uint8 {
 		return runCheck
 	}
 	fn := uint32(s.X[0])
-	switch fn {
-	case psciSystemOff, psciSystemReset:
-		v.VM.Program.End = EndOff
-		if fn == psciSystemReset {
-			v.VM.Program.End = EndReset
-		}
+	if end := v.VM.systemEvent(fn, s.X[1]); end != EndNot {
+		v.VM.Program.End = end
 		s.X[0] = psciResult(psciInternal) // should it ever go on
 		v.Run.ExitReason = ExitSystemEvent
 		return t.run.toUser(0, OK)
+	}
+	switch fn {
 	case psciCPUOff:
 		v.A64.off = true
 		if v.VM.allOff() {
@@ -66,6 +73,36 @@ func (t *Thread) hypercall(v *VCPU) uint8 {
 	return runCheck
 }
 
+// systemEvent is how a call ends the program, EndNot if it does not.
+func (vm *VM) systemEvent(fn uint32, arg uint64) ProgramEnd {
+	if fn&smc64 == 0 {
+		arg = uint64(uint32(arg))
+	}
+	switch fn {
+	case psciSystemOff:
+		return EndOff
+	case psciSystemReset:
+		return EndReset
+	case psciSystemReset2, psciSystemReset2 | smc64:
+		if arg == 0 || arg >= vendorReset {
+			return EndReset
+		}
+	case psciSystemOff2, psciSystemOff2 | smc64:
+		if vm.psciMinor() >= 3 && arg <= hibernateOff {
+			return EndOff
+		}
+	}
+	return EndNot
+}
+
+// psciMinor is the minor version of PSCI: KVM_ARM_PSCI_LATEST, 1.3 since 6.13.
+func (vm *VM) psciMinor() int64 {
+	if vm.Host.Kernel.Version >= 613 {
+		return 3
+	}
+	return 1
+}
+
 func psciResult(r int64) uint64 { return uint64(r) }
 
 // psci is kvm_psci_call for the calls that return.
@@ -74,8 +111,18 @@ func (vm *VM) psci(fn uint32, a, b, c uint64) int64 {
 		a, b, c = uint64(uint32(a)), uint64(uint32(b)), uint64(uint32(c))
 	}
 	switch fn {
-	case smcccVersion, psciVersion:
-		return versionOnePtOne
+	case smcccVersion: // ARM_SMCCC_VERSION_1_1
+		return versionOne | 1
+	case smcccArchFeatures:
+		return archFeature(uint32(a))
+	case psciVersion:
+		return versionOne | vm.psciMinor()
+	case psciSystemReset2, psciSystemReset2 | smc64: // of no type that there is: see systemEvent
+		return psciInvalidParams
+	case psciSystemOff2, psciSystemOff2 | smc64:
+		if vm.psciMinor() >= 3 {
+			return psciInvalidParams
+		}
 	case psciCPUSuspend, psciCPUSuspend | smc64:
 		return psciSuccess
 	case psciCPUOn, psciCPUOn | smc64:
@@ -85,14 +132,32 @@ func (vm *VM) psci(fn uint32, a, b, c uint64) int64 {
 	case psciMigrateType:
 		return psciNoTrustedOS
 	case psciFeatures:
-		return features(uint32(a))
+		return vm.features(uint32(a))
 	}
 	return psciNotSupported
 }
 
-// features tells whether a function is there.
-func features(fn uint32) int64 {
+// archFeature is kvm_smccc_call_handler for SMCCC_ARCH_FEATURES. Of the defects
+// that have a firmware workaround these cores have none; against speculative store
+// bypass (workaround 2) the guest has SSBS.
+func archFeature(fn uint32) int64 {
 	switch fn {
+	case archWorkaround1, archWorkaround3:
+		return smcccNotRequired
+	}
+	return psciNotSupported
+}
+
+// features tells whether a function is there: kvm_psci_1_x_call.
+func (vm *VM) features(fn uint32) int64 {
+	switch fn {
+	case psciSystemOff2, psciSystemOff2 | smc64:
+		if vm.psciMinor() >= 3 {
+			return hibernateOff
+		}
+		return psciNotSupported
+	case psciSystemReset2, psciSystemReset2 | smc64:
+		return psciSuccess
 	case smcccVersion, psciVersion, psciCPUOff, psciMigrateType, psciSystemOff, psciSystemReset, psciFeatures,
 		psciCPUSuspend, psciCPUSuspend | smc64, psciCPUOn, psciCPUOn | smc64, psciAffinityInfo, psciAffinityInfo | smc64:
 		return psciSuccess
