@@ -19,7 +19,7 @@ func testMachine(tb testing.TB, text string, sets ...string) (*machine, *scenari
 			tb.Fatal(err)
 		}
 	}
-	p, _, err := plan(s)
+	p, _, err := new(Files).plan(s)
 	if err != nil {
 		tb.Fatal(err)
 	}

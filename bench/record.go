@@ -237,7 +237,7 @@ func Statistics() ([]sim.Stat, error) {
 		return nil, err
 	}
 	defer m.close()
-	m.slowdown(baseline{})
+	m.slowdown(Baseline{})
 	var list []sim.Stat
 	m.stats.Each(func(st sim.Stat) { list = append(list, st) })
 	return list, nil

@@ -188,6 +188,17 @@ func writeStat(b *bytes.Buffer, s sim.Stat) {
 	}
 }
 
+// StatFields are the names under which a record holds a statistic.
+func StatFields(s sim.Stat) []string {
+	switch s.Kind {
+	case sim.KindLevel:
+		return []string{s.Name, s.Name + ".max"}
+	case sim.KindHistogram:
+		return []string{s.Name, s.Name + ".count", s.Name + ".p50", s.Name + ".p99", s.Name + ".max"}
+	}
+	return []string{s.Name}
+}
+
 // number prints nine significant digits: enough for a ratio, and blind to the
 // last bit of a division.
 func number(v float64) string {

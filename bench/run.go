@@ -17,6 +17,7 @@ import (
 // Options of a run.
 type Options struct {
 	Baseline bool              // also run with tracking off, for guest.slowdown
+	Without  *Baseline         // what that run came to, if it is known already
 	Hashes   bool              // hash all state every million cycles
 	Snapshot scenario.Time     // when to save all state; zero = never
 	Resume   []byte            // a snapshot file to continue from
@@ -57,36 +58,46 @@ const slice sim.Cycle = 2_000_000
 // Run runs a scenario to its end. Errors of the input are *scenario.Problem or
 // *workloads.TraceError.
 func Run(s *scenario.Scenario, o Options) (*Result, error) {
-	plan, digest, err := plan(s)
+	var files Files
+	j, err := files.Prepare(s)
 	if err != nil {
 		return nil, err
 	}
-	m, err := build(s, plan, plan.Track)
+	return j.Run(o)
+}
+
+// Run runs the job to its end.
+func (j *Job) Run(o Options) (*Result, error) {
+	m, err := build(j.scenario, j.plan, j.plan.Track)
 	if err != nil {
 		return nil, err
 	}
 	defer m.close()
 	base := make(chan baseline, 1)
-	if o.Baseline && plan.Track != vmm.TrackOff {
-		go func() { base <- runBaseline(s, plan) }()
+	switch {
+	case !j.Compares():
+	case o.Without != nil:
+		base <- baseline{Baseline: *o.Without}
+	case o.Baseline:
+		go func() { base <- runBaseline(j.scenario, j.plan) }()
 	}
-	r := newResult(s, plan, digest)
+	r := newResult(j.scenario, j.plan, j.digest)
 	if err := m.simulate(r, o); err != nil {
 		return nil, err
 	}
-	if o.Baseline && plan.Track != vmm.TrackOff {
+	if j.Compares() && (o.Baseline || o.Without != nil) {
 		b := <-base
 		if b.err != nil {
 			return nil, b.err
 		}
-		m.slowdown(b)
+		m.slowdown(b.Baseline)
 	}
-	m.record(r, s)
+	m.record(r, j.scenario)
 	return r, m.tell(r)
 }
 
 // plan opens the trace for what the plan takes from it.
-func plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
+func (f *Files) plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
 	if s.HasProgram() {
 		p, err := s.Plan(nil)
 		if err != nil {
@@ -102,14 +113,12 @@ func plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
 		p, err := s.Plan(nil)
 		return p, "", err
 	}
-	t, err := openTrace(s)
+	t, err := f.trace(s)
 	if err != nil {
 		return nil, "", err
 	}
-	defer t.Close()
-	vcpus, memory := t.Recorded()
-	p, err := s.Plan(&scenario.Trace{VCPUs: vcpus, Memory: memory, Window: t.Window()})
-	return p, fmt.Sprintf("%016x", t.Hash), err
+	p, err := s.Plan(&t.Trace)
+	return p, t.digest, err
 }
 
 // simulate runs the machine to the end of its VMM's final sequence, with the
@@ -254,11 +263,15 @@ func traceProblem(s *scenario.Scenario, err error) error {
 	return s.Problem("workload.trace", "", "%s: %v", s.Path("workload.trace", s.Workload.Trace), err)
 }
 
-// baseline is what the run with tracking off came to.
+// Baseline is what a run with tracking off came to.
+type Baseline struct {
+	Cycles       uint64 // of the guest's run
+	Instructions uint64 // that all guests retired
+}
+
 type baseline struct {
-	cycles       sim.Cycle
-	instructions uint64
-	err          error
+	Baseline
+	err error
 }
 
 func runBaseline(s *scenario.Scenario, p *scenario.Plan) (b baseline) {
@@ -275,7 +288,7 @@ func runBaseline(s *scenario.Scenario, p *scenario.Plan) (b baseline) {
 	if err := m.simulate(&Result{}, Options{}); err != nil {
 		return baseline{err: err}
 	}
-	return baseline{cycles: m.vmm.RunTime(), instructions: m.instructions()}
+	return baseline{Baseline: Baseline{uint64(m.vmm.RunTime()), m.instructions()}}
 }
 
 // instructions are those that all guests retired.
@@ -311,16 +324,16 @@ func (m *machine) console() []byte {
 
 // slowdown registers how much slower the guest was than without tracking: the
 // ratio of cycles for fixed work, of retired work for fixed time.
-func (m *machine) slowdown(b baseline) {
+func (m *machine) slowdown(b Baseline) {
 	m.stats.Derived("guest.slowdown", "", "time of the same guest work over that with tracking off; 1 = tracking costs nothing", func() float64 {
 		if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
-			return ratio(b.instructions, m.instructions())
+			return ratio(b.Instructions, m.instructions())
 		}
 		run := m.vmm.RunTime()
 		if m.dst != nil {
 			run += m.dst.vmm.RunTime()
 		}
-		return ratio(uint64(run), uint64(b.cycles))
+		return ratio(uint64(run), b.Cycles)
 	})
 }
 

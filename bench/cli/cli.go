@@ -4,7 +4,8 @@
 //	stdout: the result alone (summary, or JSON with --json)
 //	stderr: progress, wall time, simulation rate, errors
 //	status: 0 ok; 1 the answer is no (conform differs, pages lost where the
-//	        scenario says that this fails); 2 input or output that does not work
+//	        scenario says that this fails); 2 input or output that does not work;
+//	        130 stopped by Ctrl-C
 //
 // Nothing is printed or left on disk before it is complete: results are built
 // in memory, written beside their place and renamed.
@@ -25,6 +26,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ringmap/bench/scenario"
+	"ringmap/bench/sweep"
 )
 
 // Exit statuses.
@@ -32,6 +34,8 @@ const (
 	statusOK  = 0
 	statusNo  = 1
 	statusBad = 2
+
+	statusInterrupted = 130 // by Ctrl-C, as shells say it
 )
 
 // errNo ends a command whose answer is no: everything worked and is printed.
@@ -47,7 +51,7 @@ func Main(args []string, stdout, stderr *os.File) (status int) {
 		}
 	}()
 	out := &bytes.Buffer{}
-	t := &terminal{out: out, err: stderr, style: styleFor(stdout), live: isTerminal(stderr), rows: width(stdout)}
+	t := &terminal{out: out, raw: stdout, err: stderr, style: styleFor(stdout), live: isTerminal(stderr), rows: width(stdout)}
 	err := execute(args, t)
 	if err == nil || errors.Is(err, errNo) {
 		if _, werr := stdout.Write(out.Bytes()); werr != nil {
@@ -62,6 +66,9 @@ func Main(args []string, stdout, stderr *os.File) (status int) {
 		return statusNo
 	}
 	fmt.Fprintf(stderr, "ringmap: %s\n", oneLine(err.Error()))
+	if errors.Is(err, sweep.ErrInterrupted) {
+		return statusInterrupted
+	}
 	return statusBad
 }
 
@@ -121,7 +128,7 @@ cost, and is anything lost?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(runCommand(t), migrateCommand(t), whyCommand(t), initCommand(t), listCommand(t), conformCommand(t), litmusCommand(t), traceCommand(t), versionCommand(t),
+	root.AddCommand(runCommand(t), migrateCommand(t), whyCommand(t), sweepCommand(t), storeCommand(t), exportCommand(t), initCommand(t), listCommand(t), conformCommand(t), litmusCommand(t), traceCommand(t), versionCommand(t),
 		benchCommand(t), compareCommand(t))
 	root.SetHelpCommand(helpCommand(root))
 	return root

@@ -11,6 +11,7 @@ import (
 // terminal is where a command prints.
 type terminal struct {
 	out   *bytes.Buffer // standard output, handed over when the command has succeeded
+	raw   *os.File      // standard output at once, for what is too long to keep
 	err   *os.File      // standard error
 	style style
 	live  bool // standard error is a terminal: show progress

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,19 +26,25 @@ const (
 type decoder struct {
 	file  string
 	arg   bool // the text is a command-line argument: a position has no line
+	here  *Pos // where every value was written; nil = where the text stands
 	where map[string]Pos
+	axes  *axes // of a sweep; nil where every value is a single one
 }
 
 // decode reads a whole file into the struct that dst points to.
 func (d *decoder) decode(text []byte, dst any) error {
 	if len(text) > maxFile {
-		return &Problem{Pos{File: d.file}, fmt.Sprintf("%d bytes are too many for a scenario", len(text)), "a scenario has at most 4 MiB"}
+		return tooLong(d.file, text)
 	}
 	node, err := d.tree(text)
 	if err != nil || node == nil {
 		return err
 	}
 	return d.section(node, reflect.ValueOf(dst).Elem(), "")
+}
+
+func tooLong(file string, text []byte) error {
+	return &Problem{Pos{File: file}, fmt.Sprintf("%d bytes are too many for a scenario", len(text)), "a scenario has at most 4 MiB"}
 }
 
 // tree parses the text into the one document it must be; nil if it is empty.
@@ -109,6 +116,9 @@ func (d *decoder) at(t *token.Token) Pos {
 }
 
 func (d *decoder) problem(at Pos, text, fix string) error {
+	if d.here != nil {
+		at = *d.here
+	}
 	if d.arg {
 		at.Line = 0
 	}
@@ -140,8 +150,16 @@ func (d *decoder) section(node ast.Node, v reflect.Value, path string) error {
 		if rest, ok := fieldOf(v, restKey); ok {
 			word := reflect.New(rest.Type().Elem())
 			err := d.any(val, word.Elem(), join(path, key))
-			setWord(rest, key, word.Elem())
+			if err == nil && !d.isAxis(join(path, key)) {
+				setWord(rest, key, word.Elem())
+			}
 			return err
+		}
+		if path == "" && key == sectionKey {
+			if d.axes != nil {
+				return nil // findSweep has read it
+			}
+			return d.problem(at, "this file describes a sweep, not one run", "`ringmap sweep` runs all its points")
 		}
 		return d.unknownKey(at, path, key, v.Type())
 	})
@@ -163,9 +181,16 @@ func (d *decoder) words(node ast.Node, v reflect.Value, path string) error {
 	return d.mapping(node, path, func(key string, at Pos, val ast.Node) error {
 		word := reflect.New(v.Type().Elem())
 		err := d.any(val, word.Elem(), join(path, key))
-		setWord(v, key, word.Elem())
+		if err == nil && !d.isAxis(join(path, key)) {
+			setWord(v, key, word.Elem())
+		}
 		return err
 	})
+}
+
+// isAxis tells whether the key has several values, which its axis holds.
+func (d *decoder) isAxis(path string) bool {
+	return d.axes != nil && slices.ContainsFunc(d.axes.list, func(a Axis) bool { return a.Key == path })
 }
 
 func (d *decoder) mapping(node ast.Node, path string, each func(key string, at Pos, val ast.Node) error) error {
@@ -231,6 +256,11 @@ func (d *decoder) scalar(node ast.Node, v value, path string) error {
 		text = n.GetToken().Value
 	case *ast.NullNode, nil:
 		return d.problem(d.where[path], fmt.Sprintf("%s has no value", path), "write one, or remove the line to get the default "+v.String())
+	case *ast.SequenceNode:
+		if d.axes != nil {
+			return d.several(n, v, path)
+		}
+		return d.problem(d.at(node.GetToken()), fmt.Sprintf("%s is a single value, not a list", path), "`ringmap sweep` takes lists")
 	default:
 		return d.problem(d.at(node.GetToken()), fmt.Sprintf("%s is a single value, not %s", path, kindOf(node)), "")
 	}
@@ -238,6 +268,15 @@ func (d *decoder) scalar(node ast.Node, v value, path string) error {
 }
 
 func (d *decoder) text(text string, at Pos, v value, path string) error {
+	if d.axes != nil {
+		if done, err := d.spread(strings.TrimSpace(text), at, v, path); done {
+			return err
+		}
+		d.axes.drop(path)
+	}
+	if d.here != nil {
+		at = *d.here
+	}
 	d.where[path] = at
 	if err := v.parse(strings.TrimSpace(text)); err != nil {
 		var w wrong
@@ -304,7 +343,9 @@ func (d *decoder) assignWord(path, key, text string, v reflect.Value) error {
 	if err := d.text(unquote(text), Pos{File: d.file}, word.Interface().(value), path); err != nil {
 		return err
 	}
-	setWord(v, key, word.Elem())
+	if !d.isAxis(path) {
+		setWord(v, key, word.Elem())
+	}
 	return nil
 }
 

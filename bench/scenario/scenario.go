@@ -161,7 +161,7 @@ func Load(path string) (*Scenario, error) {
 // Parse decodes the text of a scenario; file is its name in messages.
 func Parse(file string, text []byte) (*Scenario, error) {
 	s := Default()
-	s.dir = filepath.Dir(file)
+	s.setDir(file)
 	d := decoder{file: file, where: s.where}
 	if err := d.decode(text, s); err != nil {
 		return nil, err
@@ -169,14 +169,19 @@ func Parse(file string, text []byte) (*Scenario, error) {
 	return s, nil
 }
 
+// setDir makes relative paths start from the file's folder.
+func (s *Scenario) setDir(file string) { s.dir = filepath.Dir(file) }
+
 // Set applies one "a.b=c" through the same decoder; origin is how the user
 // wrote it, such as "--set a.b=c", and stands for the file in messages.
-func (s *Scenario) Set(origin, assignment string) error {
+func (s *Scenario) Set(origin, assignment string) error { return s.set(origin, assignment, nil) }
+
+func (s *Scenario) set(origin, assignment string, a *axes) error {
 	path, text, ok := strings.Cut(assignment, "=")
 	if !ok {
 		return &Problem{Pos{File: origin}, "no = in it", "write a key and its value, such as --set tracking.ring=4096"}
 	}
-	d := decoder{file: origin, arg: true, where: s.where}
+	d := decoder{file: origin, arg: true, where: s.where, axes: a}
 	return d.assign(strings.TrimSpace(path), strings.TrimSpace(text), s)
 }
 

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ringmap/bench/scenario"
+	"ringmap/bench/store"
+)
+
+func exportCommand(t *terminal) *cobra.Command {
+	var out, name string
+	var partial bool
+	cmd := &cobra.Command{
+		Use:   "export STORE",
+		Short: "Write the records of a sweep, one JSON line a point",
+		Example: `  ringmap export linux.db --out linux.jsonl
+  ringmap export linux.db | jq '[.axes["tracking.ring"], .record.stats["guest.slowdown"]]'`,
+		Args: exactly(1, "a store"),
+	}
+	cmd.Flags().StringVar(&out, "out", "", "write into `FILE` instead of standard output")
+	cmd.Flags().StringVar(&name, "sweep", "", "export the sweep `NAME`, where the store has several")
+	cmd.Flags().BoolVar(&partial, "partial", false, "export a sweep that is not finished, as far as it is")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		return openStore(args[0], func(st *store.Store) error {
+			about, err := chooseSweep(st, name, partial)
+			if err != nil {
+				return err
+			}
+			return t.stream(out, func(w io.Writer) error { return st.ExportJSONL(about, w) })
+		})
+	}
+	return cmd
+}
+
+// chooseSweep finds the sweep that is meant, which must be finished.
+func chooseSweep(st *store.Store, name string, partial bool) (a store.About, err error) {
+	list, err := st.Sweeps()
+	if err != nil {
+		return a, err
+	}
+	var names []string
+	for _, about := range list {
+		names = append(names, about.Name)
+		if about.Name == name || name == "" && len(list) == 1 {
+			a = about
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return a, fmt.Errorf("%s: there is no sweep in this store", st.Path)
+	case a.Name == "" && name == "":
+		return a, fmt.Errorf("%s: there are several sweeps in this store; add --sweep with one of: %q", st.Path, names)
+	case a.Name == "":
+		return a, fmt.Errorf("%s: there is no sweep %q in this store; %s", st.Path, name, scenario.DidYouMean(name, names))
+	}
+	points, err := st.Points(a.Name)
+	if err != nil {
+		return a, err
+	}
+	missing := 0
+	for _, p := range points {
+		if !p.Done {
+			missing++
+		}
+	}
+	if missing > 0 && !partial {
+		return a, fmt.Errorf("%s: %d of %d points of sweep %q are not finished; run `ringmap sweep` again, merge the other shards, or add --partial", st.Path, missing, len(points), a.Name)
+	}
+	return a, nil
+}
+
+// stream lets f write to a file, which appears when it is complete, or to
+// standard output as it goes.
+func (t *terminal) stream(path string, f func(io.Writer) error) error {
+	if path == "" {
+		w := bufio.NewWriterSize(t.raw, 1<<16)
+		if err := f(w); err != nil {
+			return err
+		}
+		if err := w.Flush(); err != nil {
+			return fmt.Errorf("standard output: %s", reason(err))
+		}
+		return nil
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fileError(path, err)
+	}
+	defer os.Remove(file.Name()) // gone already unless something failed
+	if err := f(file); err != nil {
+		file.Close()
+		return err
+	}
+	if err := errors.Join(file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
+		return fileError(path, err)
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return fileError(path, err)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallSweep takes a second or so: 36 points.
+const smallSweep = `
+name: small
+tracking: {mode: [ring+bitmap, ring], ring: 2^8..2^10}
+vm:       {vcpus: 2, memory: 32MiB}
+workload: {pattern: zipf, accesses: 4000}
+vmm:      {interval: 1ms..3ms, harvest: [on-full-all, on-full-own]}
+`
+
+func sweepFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "small.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// killAndResume kills a sweep with -9 after each of the pauses, lets it end, and
+// returns its export.
+func killAndResume(t *testing.T, file string, pauses ...time.Duration) string {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "s.db")
+	for _, pause := range pauses {
+		cmd := exec.Command(program, "sweep", file, "-j", "2", "--store", db)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(pause)
+		cmd.Process.Signal(syscall.SIGKILL)
+		cmd.Wait()
+	}
+	o := good(t, "sweep", file, "-j", "2", "--store", db)
+	t.Log(strings.TrimSpace(o.stderr))
+	return good(t, "export", db).stdout
+}
+
+func undisturbed(t *testing.T, file string) string {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "s.db")
+	good(t, "sweep", file, "-j", "2", "--store", db)
+	return good(t, "export", db).stdout
+}
+
+// pauses are pseudo-random parts of a time, from a fixed seed.
+func pauses(n int, most time.Duration) (list []time.Duration) {
+	x := uint64(20260101)
+	for range n {
+		x = x*6364136223846793005 + 1442695040888963407
+		list = append(list, time.Duration(x>>33)%most)
+	}
+	return list
+}
+
+func TestSweepKilledAndResumed(t *testing.T) {
+	file := sweepFile(t, smallSweep)
+	began := time.Now()
+	want := undisturbed(t, file)
+	if n := strings.Count(want, "\n"); n != 36 {
+		t.Fatalf("%d points", n)
+	}
+	if killAndResume(t, file, pauses(5, time.Since(began)/2)...) != want {
+		t.Error("the export differs from that of an undisturbed run")
+	}
+}
+
+// TestLinuxSweepKilledAndResumed does it with the 200 points of the shipped sweep,
+// and shards them.
+func TestLinuxSweepKilledAndResumed(t *testing.T) {
+	if os.Getenv("RINGMAP_LONG") == "" {
+		t.Skip("runs the shipped sweep three times; set RINGMAP_LONG=1")
+	}
+	const file = "../../scenarios/sweeps/linux.yaml"
+	began := time.Now()
+	want := undisturbed(t, file)
+	if killAndResume(t, file, pauses(5, time.Since(began)/2)...) != want {
+		t.Error("the export differs from that of an undisturbed run")
+	}
+	if sharded(t, file, 4) != want {
+		t.Error("the export of the joined shards differs")
+	}
+}
+
+func sharded(t *testing.T, file string, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	args := []string{"store", "merge", filepath.Join(dir, "all.db")}
+	for i := 1; i <= n; i++ {
+		db := filepath.Join(dir, fmt.Sprintf("%d.db", i))
+		good(t, "sweep", file, "--shard", fmt.Sprintf("%d/%d", i, n), "--store", db)
+		args = append(args, db)
+	}
+	good(t, args...)
+	return good(t, "export", args[2]).stdout
+}
+
+func TestSweepShards(t *testing.T) {
+	file := sweepFile(t, smallSweep)
+	if sharded(t, file, 3) != undisturbed(t, file) {
+		t.Error("the export of the joined shards differs")
+	}
+}
+
+// TestSweepTwoProcesses: two of them on one store do the work of one.
+func TestSweepTwoProcesses(t *testing.T) {
+	file := sweepFile(t, smallSweep)
+	db := filepath.Join(t.TempDir(), "s.db")
+	other := exec.Command(program, "sweep", file, "-j", "1", "--store", db)
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	good(t, "sweep", file, "-j", "1", "--store", db)
+	if err := other.Wait(); err != nil {
+		t.Error(err)
+	}
+	if good(t, "export", db).stdout != undisturbed(t, file) {
+		t.Error("the export differs")
+	}
+}
+
+// TestSweepInterrupted: Ctrl-C ends it at once, with a word on how to go on.
+func TestSweepInterrupted(t *testing.T) {
+	file := sweepFile(t, strings.Replace(smallSweep, "4000", "2000000", 1))
+	cmd := exec.Command(program, "sweep", file, "-j", "2", "--store", filepath.Join(t.TempDir(), "s.db"))
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != 130 || !strings.Contains(errs.String(), "the same command goes on") {
+		t.Errorf("status %d, %q", got, errs.String())
+	}
+}
+
+func TestStoreCommands(t *testing.T) {
+	file := sweepFile(t, smallSweep)
+	dir := t.TempDir()
+	db := filepath.Join(dir, "s.db")
+	good(t, "sweep", file, "--store", db)
+	o := good(t, "store", "sql", db, `SELECT "tracking.ring", count(*) AS n, max("guest.slowdown") >= 1 AS slower FROM results GROUP BY 1`, "--csv")
+	if want := "tracking.ring,n,slower\n256,12,1\n512,12,1\n1024,12,1\n"; o.stdout != want {
+		t.Errorf("%q, want %q", o.stdout, want)
+	}
+	if o := good(t, "store", "info", db); !strings.Contains(o.stdout, "tracking.mode (2) × tracking.ring (3)") {
+		t.Error(o.stdout)
+	}
+	if o := good(t, "store", "info", db, "--columns"); !strings.Contains(o.stdout, `"ring.full_exits"`) {
+		t.Error(o.stdout)
+	}
+	good(t, "sweep", file, "--store", filepath.Join(dir, "half.db"), "--shard", "1/2")
+	for want, args := range map[string][]string{
+		"no such file":               {"export", filepath.Join(dir, "none.db")},
+		"is no store of ringmap":     {"store", "info", file},
+		"points of sweep \"small\"":  {"export", filepath.Join(dir, "half.db")},
+		"did you mean \"small\"":     {"export", db, "--sweep", "smal"},
+		"no such column":             {"store", "sql", db, "SELECT a.b FROM results"},
+		"this statement writes":      {"store", "sql", db, "DELETE FROM runs"},
+		"cannot make a store":        {"sweep", file, "--store", "/proc/s.db"},
+		"this is no part of a whole": {"sweep", file, "--shard", "3/2"},
+		"a number of cores":          {"sweep", file, "-j", "0"},
+		"combinations are too many":  {"sweep", file, "--set", "seed=1..100000", "--set", "workload.accesses=1..10000"},
+		"--set vm.vcpus=4..2: vm.vcpus: 4..2: the range is empty": {"sweep", file, "--set", "vm.vcpus=4..2"},
+		"cannot read the sweep":                                   {"sweep", filepath.Join(dir, "none.yaml")},
+		"`ringmap sweep`":                                         {"run", file},
+	} {
+		o := ringmap(t, args...)
+		if o.status != 2 || o.stdout != "" || strings.Count(o.stderr, "\n") != 1 || !strings.Contains(o.stderr, want) {
+			t.Errorf("%v: status %d, %q; want %q", args, o.status, o.stderr, want)
+		}
+	}
+}
