@@ -46,6 +46,7 @@ type machine struct {
 	profile   *view.Profile    // nil unless asked for
 	window    *view.Trace      // nil unless asked for
 	published time.Time        // when Options.Publish was called last
+	series    *series          // nil unless asked for
 	stats     *sim.Stats
 
 	lost []audit.Explained // lost pages, once the audit has finished
@@ -294,6 +295,9 @@ func (m *machine) Sync(c *sim.Codec) {
 		if c.Loading() && m.dst.moved {
 			m.moveDevices()
 		}
+	}
+	if m.series != nil {
+		m.series.Sync(c)
 	}
 	m.engine.Sync(c)
 }

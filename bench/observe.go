@@ -36,6 +36,9 @@ func (m *machine) observe(o Options) error {
 			}
 		}
 	}
+	if m.series != nil {
+		probes = append(probes, m.series.probe())
+	}
 	m.host.Attach(view.Join(probes...))
 	return nil
 }
@@ -86,6 +89,9 @@ func (c *collections) Close(now sim.Cycle) {
 // tell puts what was seen into the result.
 func (m *machine) tell(r *Result) (err error) {
 	m.host.Settle()
+	if m.series != nil {
+		r.Series = m.series.record(m.engine.Now())
+	}
 	if m.profile != nil {
 		if r.Profile, err = m.profile.Encode(); err != nil {
 			return err
@@ -111,4 +117,12 @@ func (m *machine) publish(o Options, must bool) {
 	var list []sim.Stat
 	m.stats.Each(func(st sim.Stat) { list = append(list, st) })
 	o.Publish(m.progress(), list)
+}
+
+// nextSample is when the series looks again.
+func (m *machine) nextSample() sim.Cycle {
+	if m.series == nil {
+		return sim.Never
+	}
+	return m.series.next
 }

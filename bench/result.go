@@ -30,6 +30,7 @@ type Result struct {
 	Threads   []ThreadTime  `json:"threads"`
 	Figures   Figures       `json:"figures"`
 	Hashes    []StateHash   `json:"state_hashes,omitempty"`
+	Series    *SeriesRecord `json:"series,omitempty"`
 	Kernel    []string      `json:"kernel_warnings"` // functions that warned once, in order
 	Findings  []string      `json:"findings"`        // what a real VMM would have died of
 	Warnings  []string      `json:"warnings"`        // implausible settings

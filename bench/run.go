@@ -81,6 +81,9 @@ func (j *Job) Run(o Options) (*Result, error) {
 	case o.Baseline:
 		go func() { base <- runBaseline(j.scenario, j.plan) }()
 	}
+	if j.plan.Series != 0 {
+		m.series = newSeries(m)
+	}
 	r := newResult(j.scenario, j.plan, j.digest)
 	if err := m.simulate(r, o); err != nil {
 		return nil, err
@@ -158,8 +161,11 @@ func (m *machine) simulate(r *Result, o Options) error {
 		if _, more := m.engine.Next(); !more {
 			return fmt.Errorf("the simulation stands still at cycle %d: every thread waits (a defect of ringmap)", m.engine.Now())
 		}
-		m.engine.Run(min(m.engine.Now()+slice, nextHash, snapshot))
+		m.engine.Run(min(m.engine.Now()+slice, nextHash, snapshot, m.nextSample()))
 		now := m.engine.Now()
+		if m.series != nil && now >= m.series.next {
+			m.series.sample(now)
+		}
 		if now >= nextHash && !m.finished() {
 			r.Hashes = append(r.Hashes, StateHash{uint64(now), m.hash()})
 			nextHash += hashPeriod

@@ -54,6 +54,7 @@ type Plan struct {
 	Split     uint64 // bytes
 	Interval  sim.Cycle
 	Until     sim.Cycle // 0 = fixed work
+	Series    sim.Cycle // period of samples; 0 = none
 	SaveEvery sim.Cycle // 0 = at the end only
 
 	Migrate *vmm.MigrateSpec // nil = no migration
@@ -551,6 +552,14 @@ func (s *Scenario) planRun(p *Plan, _ *Trace) (err error) {
 			return s.Problem("run.max_cycles", "write at most 2^56", "%d cycles are longer than a simulation can be", n)
 		}
 		p.Until = n
+	}
+	if !s.Run.Series.Never {
+		if p.Series, err = s.cycles(p, "run.series", s.Run.Series); err != nil {
+			return err
+		}
+		if p.Series == 0 {
+			return s.Problem("run.series", "write never, or a period such as 1ms", "a period of no time has no samples")
+		}
 	}
 	if s.Audit.OnLoss != "report" && s.Audit.OnLoss != "fail" {
 		return s.Problem("audit.on_loss", DidYouMean(string(s.Audit.OnLoss), []string{"report", "fail"}), "%q is no answer to a loss", s.Audit.OnLoss)

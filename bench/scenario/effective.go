@@ -38,7 +38,7 @@ func Default() *Scenario {
 		Migrate: Migrate{Start: Time{Never: true}, Bandwidth: 128 << 20, Downtime: Time{Picos: 300e9}, ZeroPages: "send", RunOn: Until{Done: true}, Fail: "none",
 			Link:     Link{Bandwidth: 10e9 / 8, Latency: Time{Picos: 50e6}, Header: 8, Buffer: 4 << 20},
 			Throttle: Throttling{Kind: "none", Trigger: 50, Initial: 20, Increment: 10, Max: 99, Limit: 1 << 20, Period: Time{Picos: 1e12}}},
-		Run:   Run{Until: Until{Done: true}},
+		Run:   Run{Series: Time{Never: true}, Until: Until{Done: true}},
 		Audit: Audit{List: 64, OnLoss: "report"},
 		dir:   ".",
 		where: map[string]Pos{},

@@ -150,6 +150,7 @@ var Keys = []Key{
 	{"run.until", "done (the workload is finished), or a time such as 100ms"},
 	{"run.max_instructions", "a program ends after so many instructions of all vCPUs together; 0 = no limit"},
 	{"run.max_cycles", "the run ends after so many cycles if it has not ended by then; 0 = no limit"},
+	{"run.series", "never, or a period such as 1ms: sample ring occupancy, exits, cycles and recorded pages over\nsimulated time into the record; the period doubles whenever 256 samples are full"},
 
 	{"audit", "the independent check of what was lost"},
 	{"audit.list", "how many lost pages the record names one by one"},

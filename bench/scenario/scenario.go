@@ -140,6 +140,7 @@ type Run struct {
 	Until           Until `key:"until"`
 	MaxInstructions Count `key:"max_instructions"`
 	MaxCycles       Count `key:"max_cycles"`
+	Series          Time  `key:"series"`
 }
 
 // Audit is the independent check.
