@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -15,6 +16,7 @@ import (
 	"ringmap/kvmcore/vmm"
 	"ringmap/mmu"
 	"ringmap/workloads"
+	"ringmap/workloads/guests"
 )
 
 // program is what lies in guest memory before the first KVM_RUN.
@@ -54,7 +56,13 @@ func openProgram(s *scenario.Scenario, plan *scenario.Plan) (*program, error) {
 	ram := plan.Slots[0]
 	size := ram.Size - plan.Reserved
 	p, err := &program{}, error(nil)
-	if s.Workload.ELF != "" {
+	if name, builtin := strings.CutPrefix(string(s.Workload.ELF), "builtin:"); builtin {
+		data, ok := guests.Program(name)
+		if !ok {
+			return nil, s.Problem("workload.elf", scenario.DidYouMean(name, guests.Programs()), "no program %q ships", name)
+		}
+		p.Image, err = workloads.ParseELF(data)
+	} else if s.Workload.ELF != "" {
 		p.Image, err = workloads.OpenELF(s.Path("workload.elf", s.Workload.ELF))
 	} else {
 		p.Image, err = workloads.OpenRaw(s.Path("workload.raw", s.Workload.Raw), ram.Base)

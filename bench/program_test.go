@@ -16,6 +16,7 @@ func TestProgramGoesOnFromSnapshot(t *testing.T) {
 	}{
 		"locks": {"vm: {vcpus: 8, memory: 16MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 30us}\nworkload: {elf: ../workloads/guests/programs/locks.elf}", 400_000},
 		"pages": {"vm: {vcpus: 2, memory: 16MiB}\nvmm: {interval: 50us}\nworkload: {elf: ../workloads/guests/programs/pages.elf}", 1_500_000},
+		"lpis":  {"vm: {vcpus: 3, memory: 64MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 100us}\nworkload: {elf: \"builtin:lpis\"}", 1_200_000},
 		"sort":  {"vm: {vcpus: 1, memory: 16MiB}\ntracking: {mode: bitmap}\nvmm: {interval: 100us}\nworkload: {elf: ../workloads/guests/programs/sort.elf}", 4_500_000},
 	} {
 		t.Run(name, func(t *testing.T) {

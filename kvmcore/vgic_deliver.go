@@ -98,8 +98,10 @@ func (g *VGIC) kick(pe int32) {
 	if a == nil || g.thread == v.Thread || !a.entered && !a.waits {
 		return
 	}
-	g.Stats.Kicks++
-	g.spend(g.cost().Kick)
+	if a.kickAt == sim.Never { // otherwise one is on its way: EXITING_GUEST_MODE
+		g.Stats.Kicks++
+		g.spend(g.cost().Kick)
+	}
 	now := v.Thread.Core.Now
 	if g.thread != nil {
 		now = g.thread.Core.Now

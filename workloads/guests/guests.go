@@ -10,13 +10,34 @@ package guests
 //go:generate go run ./make programs c
 
 import (
+	"embed"
 	"encoding/binary"
+	"strings"
 
 	"ringmap/cpu/isa"
 )
 
 // Base is where the programs run: where the machine puts flat binaries.
 const Base = 0x4008_0000
+
+//go:embed programs/*.elf
+var programs embed.FS
+
+// Program returns the ELF file of a program that ships, false if there is none of
+// that name.
+func Program(name string) ([]byte, bool) {
+	data, err := programs.ReadFile("programs/" + name + ".elf")
+	return data, err == nil
+}
+
+// Programs lists their names.
+func Programs() (names []string) {
+	entries, _ := programs.ReadDir("programs") // embedded: it exists
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".elf"))
+	}
+	return names
+}
 
 // Build assembles a program and returns it as an ELF file: one segment at Base,
 // entered at its first word.

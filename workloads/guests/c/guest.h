@@ -1,6 +1,7 @@
 // What C guests share: the console, PSCI, and the other vCPUs.
 typedef unsigned long u64;
 typedef unsigned int u32;
+typedef unsigned char u8;
 
 long psci(u64 function, u64 a, u64 b, u64 c);
 extern char secondary[];
