@@ -128,8 +128,24 @@ cost, and is anything lost?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(runCommand(t), migrateCommand(t), whyCommand(t), sweepCommand(t), storeCommand(t), exportCommand(t), initCommand(t), listCommand(t), conformCommand(t), litmusCommand(t), traceCommand(t), versionCommand(t),
-		benchCommand(t), microCommand(t), compareCommand(t))
+	root.AddCommand(
+		runCommand(t),
+		migrateCommand(t),
+		whyCommand(t),
+		sweepCommand(t),
+		storeCommand(t),
+		exportCommand(t),
+		benchCommand(t),
+		compareCommand(t),
+		microCommand(t),
+		perfTestCommand(t),
+		conformCommand(t),
+		litmusCommand(t),
+		traceCommand(t),
+		initCommand(t),
+		listCommand(t),
+		versionCommand(t),
+	)
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

@@ -424,3 +424,12 @@ func ParseSize(text string) (s Size, err error) {
 	}
 	return s, err
 }
+
+// ParseAddr reads an address as scenario files write it.
+func ParseAddr(text string) (a Addr, err error) {
+	err = a.parse(text)
+	if w, ok := err.(wrong); ok {
+		return a, fmt.Errorf("%s; %s", w.text, w.fix)
+	}
+	return a, err
+}

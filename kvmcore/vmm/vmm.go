@@ -177,6 +177,9 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	v.addSlots()
 	v.vcpus = make([]vcpuThread, len(w.VM.VCPUs))
 	v.fetch = make([]uint32, w.VM.Rings())
+	for i := range v.fetch { // another VMM may have drained them before
+		v.fetch[i] = w.VM.Ring(i).ResetIndex
+	}
 	v.harvested = make([]uint64, w.VM.Rings())
 	v.editor.rand = sim.NewStream(spec.EditSeed, "ring edits")
 	for i, vcpu := range w.VM.VCPUs {
