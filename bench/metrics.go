@@ -45,7 +45,7 @@ func (r *Result) Metrics() []Metric {
 	for _, s := range r.Stats {
 		stats[s.Name] = s.Value
 		if !strings.HasPrefix(s.Name, "vcpu.") && !strings.HasPrefix(s.Name, "vmm.cycles.") && !strings.HasPrefix(s.Name, "vmm.waits.") {
-			list = append(list, Metric{Name: s.Name, Value: s.Value, Better: better(s.Name)})
+			list = append(list, Metric{Name: s.Name, Value: s.Value, Better: Better(s.Name)})
 		}
 	}
 	list = append(list, StackMetrics(r.Threads)...)
@@ -100,8 +100,9 @@ func PathMetrics(threads []ThreadTime, stat func(name string) float64) (list []M
 	return list
 }
 
-// better says in which direction a statistic is an improvement. Most have none.
-func better(name string) int {
+// Better says in which direction a statistic is an improvement: 1 = more, -1 =
+// less, 0 = neither. Most have none.
+func Better(name string) int {
 	switch name {
 	case "time.cycles", "time.downtime_cycles", "guest.slowdown", "mem.tracking_bytes", "audit.lost_pages", "lost.total", "vmm.findings":
 		return -1

@@ -7,33 +7,72 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"ringmap/bench"
 	"ringmap/bench/scenario"
 	"ringmap/bench/store"
 )
 
 func exportCommand(t *terminal) *cobra.Command {
-	var out, name string
+	var out, name, format string
 	var partial bool
+	var stats []string
 	cmd := &cobra.Command{
 		Use:   "export STORE",
-		Short: "Write the records of a sweep, one JSON line a point",
+		Short: "Write a sweep as JSON lines, CSV or Go benchmark format",
+		Long: `Writes the finished points of a sweep in their order:
+
+  jsonl   one line a point: its axes, its key and the whole record
+  csv     one line a point: its axes, its key and statistics
+  bench   Go benchmark format for benchstat: axes as key=value in the name,
+          statistics as units that are exact`,
 		Example: `  ringmap export linux.db --out linux.jsonl
+  ringmap export linux.db --format csv --stat 'ring.*' --stat guest.slowdown
+  ringmap export linux.db --format bench > linux.txt
+  benchstat -row /tracking.ring -col /tracking.mode -ignore /vmm.interval linux.txt
   ringmap export linux.db | jq '[.axes["tracking.ring"], .record.stats["guest.slowdown"]]'`,
 		Args: exactly(1, "a store"),
 	}
+	cmd.Flags().StringVar(&format, "format", "jsonl", "write `FORMAT` jsonl, csv or bench")
+	cmd.Flags().StringArrayVar(&stats, "stat", nil, "statistics of csv and bench, such as ring.pushes or 'ring.*'; may be repeated\n(csv: all, bench: those of the sweep's report)")
 	cmd.Flags().StringVar(&out, "out", "", "write into `FILE` instead of standard output")
 	cmd.Flags().StringVar(&name, "sweep", "", "export the sweep `NAME`, where the store has several")
 	cmd.Flags().BoolVar(&partial, "partial", false, "export a sweep that is not finished, as far as it is")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		formats := []string{"jsonl", "csv", "bench"}
+		if !slices.Contains(formats, format) {
+			return unknown("format", format, formats)
+		}
+		if format == "jsonl" && cmd.Flags().Changed("stat") {
+			return fmt.Errorf("--stat chooses among statistics for csv and bench; jsonl has whole records")
+		}
 		return openStore(args[0], func(st *store.Store) error {
 			about, err := chooseSweep(st, name, partial)
 			if err != nil {
 				return err
 			}
-			return t.stream(out, func(w io.Writer) error { return st.ExportJSONL(about, w) })
+			patterns := stats
+			if len(patterns) == 0 {
+				if patterns = about.Stats; format == "csv" {
+					patterns = []string{"*"}
+				}
+			}
+			names, err := statList(st, patterns)
+			if err != nil {
+				return err
+			}
+			return t.stream(out, func(w io.Writer) error {
+				switch format {
+				case "csv":
+					return st.ExportCSV(about, names, w)
+				case "bench":
+					return st.ExportBench(about, names, bench.Better, w)
+				}
+				return st.ExportJSONL(about, w)
+			})
 		})
 	}
 	return cmd

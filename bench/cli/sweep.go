@@ -23,8 +23,8 @@ func sweepCommand(t *terminal) *cobra.Command {
 	var (
 		storePath, shard string
 		workers          int
-		set              []string
-		dry              bool
+		set, stats       []string
+		dry, asJSON      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "sweep FILE",
@@ -59,6 +59,8 @@ again, it goes on where it was.
 	cmd.Flags().IntVarP(&workers, "jobs", "j", runtime.GOMAXPROCS(0), "use `N` cores")
 	cmd.Flags().StringVar(&shard, "shard", "", "run part `I/N` of the points, into a store of its own")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "set a key of the scenario, as `a.b=c`, to one value or several; may be repeated")
+	cmd.Flags().StringSliceVar(&stats, "stat", nil, "report on statistic `NAME`, instead of those in sweep.stats; may be repeated")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "list the points in the order in which they would run, and run none")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		var settings []sweep.Setting
@@ -67,6 +69,9 @@ again, it goes on where it was.
 		}
 		s, err := sweep.Load(args[0], settings)
 		if err != nil {
+			return err
+		}
+		if err := s.Report(stats); err != nil {
 			return err
 		}
 		o := sweep.Options{Workers: workers}
@@ -84,7 +89,7 @@ again, it goes on where it was.
 		if storePath == "" {
 			storePath = defaultStore(args[0], o.Shard)
 		}
-		return runSweep(t, s, storePath, o)
+		return runSweep(t, s, storePath, o, asJSON)
 	}
 	return cmd
 }
@@ -123,7 +128,7 @@ func counted(c sweep.Counts, points int) string {
 	return text
 }
 
-func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options) (err error) {
+func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options, asJSON bool) (err error) {
 	st, err := store.Open(path)
 	if err != nil {
 		return err
@@ -145,6 +150,9 @@ func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options) (err er
 		return err
 	}
 	fmt.Fprintf(t.err, "%s; %d run, %d found in %s, %s without tracking, in %s\n", counted(s.Counts, out.Points), out.Ran, out.Found, path, count(out.Baselines, "run"), time.Since(began).Round(time.Millisecond))
+	if err := report(t, st, s.Name, s.Stats, asJSON); err != nil {
+		return err
+	}
 	if out.Failed > 0 {
 		return errNo
 	}

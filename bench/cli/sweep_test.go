@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -163,6 +164,26 @@ func TestStoreCommands(t *testing.T) {
 	if o := good(t, "store", "info", db, "--columns"); !strings.Contains(o.stdout, `"ring.full_exits"`) {
 		t.Error(o.stdout)
 	}
+	o = good(t, "export", db, "--format", "csv", "--stat", "ring.full_e*", "--stat", "guest.slowdown")
+	if lines := strings.Split(o.stdout, "\n"); lines[0] != "point,tracking.mode,tracking.ring,vmm.interval,vmm.harvest,key,ring.full_exits,guest.slowdown" || len(lines) != 38 {
+		t.Errorf("%d lines, the first %q", len(lines), lines[0])
+	}
+	o = good(t, "export", db, "--format", "bench")
+	if !strings.HasPrefix(o.stdout, "Unit guest.slowdown assume=exact\n") || strings.Count(o.stdout, "\nBenchmarkRingmap/sweep=small/tracking.mode=ring") != 36 {
+		t.Errorf("%.500s", o.stdout)
+	}
+	o = good(t, "sweep", file, "--store", db, "--stat", "ring.pushes")
+	if !strings.HasPrefix(o.stdout, "ring.pushes goes from ") || !strings.Contains(o.stderr, "0 run, 36 found") {
+		t.Error(o.stdout, o.stderr)
+	}
+	if o := good(t, "sweep", file, "--store", db, "--json"); !json.Valid([]byte(o.stdout)) {
+		t.Error(o.stdout)
+	}
+	to := filepath.Join(dir, "out.jsonl")
+	good(t, "export", db, "--out", to)
+	if text, err := os.ReadFile(to); err != nil || string(text) != good(t, "export", db).stdout {
+		t.Error("the file differs from standard output", err)
+	}
 	good(t, "sweep", file, "--store", filepath.Join(dir, "half.db"), "--shard", "1/2")
 	for want, args := range map[string][]string{
 		"no such file":               {"export", filepath.Join(dir, "none.db")},
@@ -171,6 +192,10 @@ func TestStoreCommands(t *testing.T) {
 		"did you mean \"small\"":     {"export", db, "--sweep", "smal"},
 		"no such column":             {"store", "sql", db, "SELECT a.b FROM results"},
 		"this statement writes":      {"store", "sql", db, "DELETE FROM runs"},
+		"did you mean \"csv\"":       {"export", db, "--format", "cvs"},
+		"unknown statistic":          {"export", db, "--format", "csv", "--stat", "ring.nothing"},
+		"jsonl has whole records":    {"export", db, "--stat", "ring.pushes"},
+		"no statistic has this name": {"sweep", file, "--stat", "nothing"},
 		"cannot make a store":        {"sweep", file, "--store", "/proc/s.db"},
 		"this is no part of a whole": {"sweep", file, "--shard", "3/2"},
 		"a number of cores":          {"sweep", file, "-j", "0"},

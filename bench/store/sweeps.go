@@ -5,6 +5,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -160,4 +164,48 @@ func (s *Store) Baseline(key string) (cycles, instructions uint64, ok bool, err 
 func (s *Store) PutBaseline(key string, cycles, instructions uint64) error {
 	_, err := s.db.Exec("INSERT OR IGNORE INTO baselines (key, cycles, instructions) VALUES (?,?,?)", key, int64(cycles), int64(instructions))
 	return s.wrap(err)
+}
+
+// Values reads statistics of all points of a sweep, in order: one row a point, in
+// it one value for each name, NaN where the run is not there or has none.
+func (s *Store) Values(sweep string, names []string) (rows [][]float64, err error) {
+	var cols strings.Builder
+	for _, name := range names {
+		if !s.cols["stats"][column("stats", name)] {
+			cols.WriteString(", NULL")
+			continue
+		}
+		cols.WriteString(", s." + quote(column("stats", name)))
+	}
+	out, err := s.db.Query("SELECT p.ordinal"+cols.String()+" FROM points p LEFT JOIN runs r ON r.key = p.key LEFT JOIN stats s ON s.id = r.id WHERE p.sweep=? ORDER BY p.ordinal", sweep)
+	if err != nil {
+		return nil, s.wrap(err)
+	}
+	defer out.Close()
+	ordinal := 0
+	values, into := make([]sql.NullFloat64, len(names)), []any{&ordinal}
+	for i := range values {
+		into = append(into, &values[i])
+	}
+	for out.Next() {
+		if err := out.Scan(into...); err != nil {
+			return nil, s.wrap(err)
+		}
+		row := make([]float64, len(names))
+		for i, v := range values {
+			if row[i] = v.Float64; !v.Valid {
+				row[i] = math.NaN()
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, s.wrap(out.Err())
+}
+
+// StatNames lists the statistics that its runs have, those of single vCPUs not
+// among them.
+func (s *Store) StatNames() []string {
+	names := slices.Collect(maps.Keys(s.cols["stats"]))
+	slices.Sort(names)
+	return names
 }
