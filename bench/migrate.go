@@ -66,7 +66,7 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 	}
 	if p.Program {
 		vm.LoadA64(0, 0, uint64(p.Clock)) // the registers arrive with the state
-		vm.Program.Limit = uint64(s.Run.MaxInstructions)
+		setProgram(&vm.Program, p, s)
 	} else {
 		var err error
 		if d.streams, err = m.newStreams(s); err != nil {

@@ -42,7 +42,7 @@ func (m *machine) loadProgram(s *scenario.Scenario) error {
 		return s.Problem("vm.vcpus", "", "%v", err)
 	}
 	m.vm.LoadA64(p.Entry, p.tree, uint64(m.plan.Clock))
-	m.vm.Program.Limit = uint64(s.Run.MaxInstructions)
+	setProgram(&m.vm.Program, m.plan, s)
 	if m.plan.Caches != nil {
 		m.vm.Program.Model = exec.Inorder
 	}
@@ -144,4 +144,12 @@ func exitStatus(console []byte) *int64 {
 		return nil
 	}
 	return &n
+}
+
+// setProgram says by which core model a program executes, and how long.
+func setProgram(p *kvmcore.Program, plan *scenario.Plan, s *scenario.Scenario) {
+	p.Limit, p.From = uint64(s.Run.MaxInstructions), plan.Switch
+	if plan.Caches != nil {
+		p.Model = exec.Inorder
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ringmap/bench/scenario"
+	"ringmap/mmu"
 )
 
 // TestProgramGoesOnFromSnapshot: saved at any time and restored, a machine that
@@ -14,10 +15,12 @@ func TestProgramGoesOnFromSnapshot(t *testing.T) {
 		text string
 		last uint64
 	}{
-		"locks": {"vm: {vcpus: 8, memory: 16MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 30us}\nworkload: {elf: ../workloads/guests/programs/locks.elf}", 400_000},
-		"pages": {"vm: {vcpus: 2, memory: 16MiB}\nvmm: {interval: 50us}\nworkload: {elf: ../workloads/guests/programs/pages.elf}", 1_500_000},
-		"lpis":  {"vm: {vcpus: 3, memory: 64MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 100us}\nworkload: {elf: \"builtin:lpis\"}", 1_200_000},
-		"sort":  {"vm: {vcpus: 1, memory: 16MiB}\ntracking: {mode: bitmap}\nvmm: {interval: 100us}\nworkload: {elf: ../workloads/guests/programs/sort.elf}", 4_500_000},
+		"locks":          {"vm: {vcpus: 8, memory: 16MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 30us}\nworkload: {elf: ../workloads/guests/programs/locks.elf}", 400_000},
+		"pages":          {"vm: {vcpus: 2, memory: 16MiB}\nvmm: {interval: 50us}\nworkload: {elf: ../workloads/guests/programs/pages.elf}", 1_500_000},
+		"locks in order": {"cpu: {model: inorder}\nvm: {vcpus: 8, memory: 16MiB}\nhost: {quantum: 3000cyc}\nvmm: {interval: 30us}\nworkload: {elf: ../workloads/guests/programs/locks.elf}", 700_000},
+		"pages in order": {"cpu: {model: inorder, switch: 20000instr}\nvm: {vcpus: 2, memory: 16MiB}\nvmm: {interval: 50us}\nworkload: {elf: ../workloads/guests/programs/pages.elf}", 1_500_000},
+		"sort":           {"vm: {vcpus: 1, memory: 16MiB}\ntracking: {mode: bitmap}\nvmm: {interval: 100us}\nworkload: {elf: ../workloads/guests/programs/sort.elf}", 4_500_000},
+		"lpis":           {"vm: {vcpus: 3, memory: 64MiB}\nhost: {quantum: 300cyc}\nvmm: {interval: 100us}\nworkload: {elf: \"builtin:lpis\"}", 1_200_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,4 +69,41 @@ func TestContention(t *testing.T) {
 			t.Errorf("%s: console %q, %d pages lost", mode, r.Console, r.Audit.LostPages)
 		}
 	}
+}
+
+// TestModelsAgreeOnPrograms: what a program leaves in guest memory does not depend
+// on the core model, nor on when it was changed.
+func TestModelsAgreeOnPrograms(t *testing.T) {
+	for _, name := range []string{"pages", "sort", "hash", "queue", "locks"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := "vm: {vcpus: 1, memory: 16MiB}\ntracking: {mode: off}\nworkload: {elf: ../workloads/guests/programs/" + name + ".elf}"
+			atomic, s := testMachine(t, text)
+			want := runAll(t, atomic, s)
+			for _, at := range []string{"start", "2500instr"} {
+				inorder, s := testMachine(t, text, "cpu.model=inorder", "cpu.switch="+at)
+				got := runAll(t, inorder, s)
+				if string(got.Console) != string(want.Console) || got.Instructions != want.Instructions || got.Cycles == want.Cycles {
+					t.Errorf("%s: %d instructions in %d cycles, atomic %d in %d; console %q", at, got.Instructions, got.Cycles, want.Instructions, want.Cycles, got.Console)
+				}
+				if n := guestDiffers(atomic, inorder); n != 0 {
+					t.Errorf("%s: %d pages of guest memory differ", at, n)
+				}
+			}
+		})
+	}
+}
+
+// guestDiffers counts the pages of two guests' memory that differ.
+func guestDiffers(a, b *machine) (n int) {
+	slot := a.vm.Slots.All()[0]
+	for i := range slot.Pages {
+		hva := slot.HVA + mmu.HVA(i<<mmu.FrameShift)
+		pa, okA := a.host.Memory.PFN(hva)
+		pb, okB := b.host.Memory.PFN(hva)
+		if okA != okB || okA && !a.host.Machine.Mem.EqualFrame(pa, b.host.Machine.Mem, pb) {
+			n++
+		}
+	}
+	return n
 }

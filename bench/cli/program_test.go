@@ -58,6 +58,37 @@ func TestRunProgram(t *testing.T) {
 	}
 }
 
+// TestRunProgramInTime: the same programs by the in-order core model, entered at
+// once or later.
+func TestRunProgramInTime(t *testing.T) {
+	for _, c := range []struct{ file, vcpus, at, console string }{
+		{"pages", "1", "start", "pages: the MMU is on\npages: 512 pages written 4 times, 0 wrong\n"},
+		{"sort", "1", "3900000instr", "sort: 20000 words, 0 out of order, sum off by 0\n"},
+		{"hash", "1", "100us", "hash: 20000 of 20000 words found, 0 wrong after 10000 are gone\n"},
+		{"queue", "8", "start", "queue: 8 vCPUs, 16000 words, 0 wrong\n"},
+		{"locks", "1", "start", "locks: 1 vCPUs, 200 under the lock, 200 by LDADD\n"},
+		{"locks", "2", "start", "locks: 2 vCPUs, 400 under the lock, 400 by LDADD\n"},
+		{"locks", "8", "100us", "locks: 8 vCPUs, 1600 under the lock, 1600 by LDADD\n"},
+		{"locks", "64", "start", "locks: 64 vCPUs, 12800 under the lock, 12800 by LDADD\n"},
+	} {
+		t.Run(c.file+"-"+c.vcpus, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"run", "--elf", programs + c.file + ".elf", "--vcpus", c.vcpus, "--memory", "64MiB", "--json",
+				"--no-baseline", "--model", "inorder", "--set", "cpu.switch=" + c.at}
+			a, b := good(t, args...), good(t, args...)
+			if !strings.HasPrefix(a.stderr, c.console) || !strings.Contains(a.stdout, `"lost_pages": 0,`) || !strings.Contains(a.stdout, `"finished": "system off"`) {
+				t.Errorf("console %q\n%s", a.stderr, a.stdout)
+			}
+			if a.stdout != b.stdout {
+				t.Error("two runs differ")
+			}
+			if strings.Contains(a.stdout, `"core.instructions": 0,`) || !strings.Contains(a.stdout, `"core.ipc": `) {
+				t.Error("nothing was executed in time")
+			}
+		})
+	}
+}
+
 // TestBadProgram: one line, status 2, and what to do.
 func TestBadProgram(t *testing.T) {
 	dir := t.TempDir()

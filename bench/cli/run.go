@@ -40,6 +40,7 @@ func newRunFlags(cmd *cobra.Command) *runFlags {
 		{name: "append", key: "workload.append", usage: "`TEXT` of a program's command line, in its device tree"},
 		{name: "initrd", key: "workload.initrd", usage: "put this `FILE` into a program's memory as its initrd"},
 		{name: "series", key: "run.series", usage: "sample the run over time into the record, every `PERIOD` such as 1ms"},
+		{name: "model", key: "cpu.model", usage: "core model `MODEL`: atomic, or inorder with caches"},
 		{name: "max-instructions", key: "run.max_instructions", usage: "end a program after `N` instructions"},
 		{name: "max-cycles", key: "run.max_cycles", usage: "end the run after `N` cycles"},
 		{name: "mode", key: "tracking.mode", usage: "track with `MODE`: ring+bitmap, ring, bitmap or off"},

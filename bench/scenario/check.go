@@ -35,6 +35,7 @@ type Plan struct {
 	Clock   Freq
 	Quantum sim.Cycle
 	Caches  *cache.Spec // nil in core model atomic
+	Switch  kvmcore.Switch
 
 	VCPUs   int
 	Memory  uint64 // bytes of all slots

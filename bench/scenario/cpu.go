@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"math"
+	"strings"
 
 	"ringmap/cpu/cache"
 	"ringmap/kvmcore"
@@ -11,6 +12,7 @@ import (
 // CPU is the cores, and what lies between them and the bytes of memory.
 type CPU struct {
 	Model  Name  `key:"model"`
+	Switch Name  `key:"switch"`
 	L1I    Cache `key:"l1i"`
 	L1D    Cache `key:"l1d"`
 	L2     Cache `key:"l2"`
@@ -55,8 +57,8 @@ func defaultCPU() CPU {
 	n := &cache.NeoverseN1
 	level := func(l cache.Level) Cache { return Cache{Size(l.Size), Count(l.Ways), cyc(l.Latency)} }
 	return CPU{
-		Model: modelAtomic,
-		L1I:   level(n.L1I), L1D: level(n.L1D), L2: level(n.L2), SLC: level(n.SLC),
+		Model: modelAtomic, Switch: "start",
+		L1I: level(n.L1I), L1D: level(n.L1D), L2: level(n.L2), SLC: level(n.SLC),
 		Mesh: cyc(n.Mesh), Snoop: cyc(n.Snoop), Stream: cyc(n.Stream),
 		MSHRs: Count(n.MSHRs), Stores: Count(n.Stores),
 		DRAM: DRAM{
@@ -84,11 +86,45 @@ func (s *Scenario) planCPU(p *Plan, _ *Trace) error {
 		}
 		return s.Problem("cpu", "", "%v", err)
 	}
-	if c.Model == modelAtomic {
-		return nil
+	var err error
+	if p.Switch, err = s.planSwitch(p); err != nil || c.Model == modelAtomic {
+		return err
 	}
 	p.Caches = &spec
 	return nil
+}
+
+// planSwitch reads when a program leaves the atomic model.
+func (s *Scenario) planSwitch(p *Plan) (at kvmcore.Switch, err error) {
+	const key, fix = "cpu.switch", "write start, hint, a number of instructions such as 2000000instr, or a time such as 3ms"
+	switch text := string(s.CPU.Switch); {
+	case text == "start":
+		return at, nil
+	case s.CPU.Model == modelAtomic:
+		return at, s.Problem(key, "set cpu.model: inorder, or leave cpu.switch out", "there is no other model to switch to")
+	case !s.HasProgram():
+		return at, s.Problem(key, "leave it out", "only a program (workload.elf, workload.raw, workload.image) can be executed fast first")
+	case text == "hint":
+		at.Hint = true
+	case strings.HasSuffix(text, "instr"):
+		var n Count
+		if err := n.parse(strings.TrimSuffix(text, "instr")); err != nil || n == 0 {
+			return at, s.Problem(key, fix, "%q is not when to switch", text)
+		}
+		at.Instructions = uint64(n)
+	default:
+		t, err := ParseTime(text)
+		if err != nil {
+			return at, s.Problem(key, fix, "%q is not when to switch", text)
+		}
+		if at.Cycle, err = s.cycles(p, key, t); err != nil {
+			return at, err
+		}
+		if at.Cycle == 0 {
+			return at, s.Problem(key, "write start", "cycle 0 is the start")
+		}
+	}
+	return at, nil
 }
 
 // cacheSpec is the hierarchy in cycles of the host clock. What does not fit its

@@ -32,6 +32,7 @@ var Keys = []Key{
 
 	{"cpu", "the cores and their caches. The numbers are those of a Neoverse N1; the record names the source of each"},
 	{"cpu.model", "atomic: an access takes what host.profile says; inorder: caches, coherence and memory are modelled,\nand a core waits for what it loads"},
+	{"cpu.switch", "when a program leaves the atomic model for cpu.model: start, hint (HINT #0x70, until HINT #0x71), after so\nmany instructions of all vCPUs (2000000instr), or at a time (3ms). The caches are cold then"},
 	{"cpu.l1i", "the instruction cache of a core; lines have 64 bytes"},
 	{"cpu.l1i.size", "a power of two times ways times 64 bytes"},
 	{"cpu.l1i.ways", "1 to 32"},

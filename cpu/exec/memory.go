@@ -92,7 +92,7 @@ func (e *Exec) completeAccess(t *timing) {
 	default:
 		e.completeStore(t)
 	}
-	p.ready[t.base&63], p.late[t.base&63] = e.Now+1, StallOperand
+	p.ready[t.base&(scoreboard-1)], p.late[t.base&(scoreboard-1)] = e.Now+1, StallOperand
 }
 
 // completeLoad finds when a load has its data. Loads do not wait for each other.
@@ -106,8 +106,9 @@ func (e *Exec) completeLoad(t *timing) {
 	if t.flags&(acquires|acquiresPC) != 0 {
 		p.acquired = max(p.acquired, ready)
 	}
+	ready += sim.Cycle(t.lat) // of a SIMD register
 	for _, r := range t.dst {
-		p.ready[r&63], p.late[r&63] = ready, StallLoad
+		p.ready[r&(scoreboard-1)], p.late[r&(scoreboard-1)] = ready, StallLoad
 	}
 }
 
@@ -187,7 +188,7 @@ func (e *Exec) completeAtomic(t *timing) {
 		p.pending(&p.touched[i], done, true)
 	}
 	for _, r := range t.dst {
-		p.ready[r&63], p.late[r&63] = done, StallAtomic
+		p.ready[r&(scoreboard-1)], p.late[r&(scoreboard-1)] = done, StallAtomic
 	}
 }
 

@@ -36,8 +36,13 @@ var NeoverseN1 = Timing{
 
 const maxStoreBuffer = 256
 
-// nzcvReady is where the scoreboard has the flags, behind the registers of Exec.x.
-const nzcvReady = sink + 1
+// Where the scoreboard has what lies behind the registers of Exec.x: the flags, and
+// the SIMD and FP registers.
+const (
+	nzcvReady  = sink + 1
+	vReady     = 64
+	scoreboard = 128
+)
 
 // pipeline is the state of the inorder model, beside the predictor's.
 //
@@ -49,8 +54,8 @@ type pipeline struct {
 
 	now    sim.Cycle // of the last Run
 	issued uint8     // in the cycle Exec.Now
-	ready  [64]sim.Cycle
-	late   [64]Stall // what a register's readiness waits for
+	ready  [scoreboard]sim.Cycle
+	late   [scoreboard]Stall // what a register's readiness waits for
 	free   [numPipes]sim.Cycle
 
 	loads    sim.Cycle // when every load so far has its data
@@ -198,8 +203,8 @@ func (e *Exec) issue(t *timing, limit sim.Cycle) bool {
 		at++
 	}
 	for _, r := range t.src {
-		if w := p.ready[r&63]; w > at {
-			at, cause = w, p.late[r&63]
+		if w := p.ready[r&(scoreboard-1)]; w > at {
+			at, cause = w, p.late[r&(scoreboard-1)]
 		}
 	}
 	if w := p.free[t.pipe]; w > at {
@@ -253,8 +258,8 @@ func (e *Exec) complete(u *uop, t *timing) {
 	e.Stats.Instructions += uint64(t.n)
 	switch {
 	case t.kind == kindPlain:
-		p.ready[t.dst[0]&63] = e.Now + sim.Cycle(t.lat)
-		p.late[t.dst[0]&63] = StallOperand
+		p.ready[t.dst[0]&(scoreboard-1)] = e.Now + sim.Cycle(t.lat)
+		p.late[t.dst[0]&(scoreboard-1)] = StallOperand
 	case t.kind >= kindLoad:
 		e.completeAccess(t)
 	default:
@@ -268,8 +273,8 @@ func (e *Exec) complete(u *uop, t *timing) {
 // completeOther is complete for what is neither arithmetic nor an access.
 func (e *Exec) completeOther(u *uop, t *timing) {
 	p := e.pipe
-	p.ready[t.dst[0]&63] = e.Now + sim.Cycle(t.lat)
-	p.late[t.dst[0]&63] = StallOperand
+	p.ready[t.dst[0]&(scoreboard-1)] = e.Now + sim.Cycle(t.lat)
+	p.late[t.dst[0]&(scoreboard-1)] = StallOperand
 	switch t.kind {
 	case kindBranch:
 		e.completeBranch(u, t)
@@ -311,7 +316,7 @@ func (e *Exec) completeBranch(u *uop, t *timing) {
 	p := e.pipe
 	if t.flags&fusedBranch != 0 { // the comparison issued now, its branch a cycle later
 		e.advance(e.Now+1, StallNone)
-		p.ready[t.dst[0]&63], p.late[t.dst[0]&63] = e.Now, StallOperand
+		p.ready[t.dst[0]&(scoreboard-1)], p.late[t.dst[0]&(scoreboard-1)] = e.Now, StallOperand
 		p.ready[nzcvReady], p.late[nzcvReady] = e.Now, StallOperand
 		p.free[pipeBranch] = e.Now + 1
 		p.issued++

@@ -92,6 +92,7 @@ var (
 	classSystem  = class{pipeAny, 1, 1} // MRS, MSR, hints, barriers: beside what they wait for
 	classStore   = class{pipeAny, 1, 1} // address and data into the store buffer
 	classLoad    = class{pipeAny, 0, 1} // the caches say when
+	classLoadV   = class{pipeAny, 1, 1} // of SIMD and FP registers, a cycle more
 )
 
 // classOf finds the row of an instruction.
@@ -106,7 +107,7 @@ func classOf(in *isa.Inst) class {
 	case isa.ClassSTORE:
 		return classStore
 	case isa.ClassLOAD, isa.ClassATOMIC:
-		return classLoad
+		return pick(vectorOps[in.Op] != nil, classLoadV, classLoad)
 	}
 	switch in.Op {
 	case isa.MADD, isa.MSUB:
@@ -231,19 +232,23 @@ func (t *timing) operands(u *uop, in *isa.Inst) {
 	if has(5, func(in *isa.Inst) uint8 { return in.Rn }) {
 		reads(u.rn)
 	}
+	rt, rt2 := u.rd, u.ra
+	if vectorOps[in.Op] != nil {
+		rt, rt2 = vReady+u.rd, vReady+u.ra
+	}
 	rm := has(16, func(in *isa.Inst) uint8 { return in.Rm })
 	ra := has(10, func(in *isa.Inst) uint8 { return in.Ra })
 	rd := has(0, func(in *isa.Inst) uint8 { return in.Rd })
 	switch t.kind {
 	case kindLoad:
-		t.dst[0] = u.rd
+		t.dst[0] = rt
 		if ra {
-			t.dst[1] = u.ra
+			t.dst[1] = rt2
 		}
 	case kindStore, kindExclusive:
-		reads(u.rd)
+		reads(rt)
 		if ra {
-			reads(u.ra)
+			reads(rt2)
 		}
 		if t.kind == kindExclusive {
 			t.dst[0], rm = u.rm, false

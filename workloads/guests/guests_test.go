@@ -13,7 +13,7 @@ import (
 // TestFresh: the committed programs are what their sources give.
 func TestFresh(t *testing.T) {
 	sources, err := filepath.Glob("programs/*.s")
-	if err != nil || len(sources) != 3 {
+	if err != nil || len(sources) != 6 {
 		t.Fatalf("%d sources, %v", len(sources), err)
 	}
 	for _, path := range sources {

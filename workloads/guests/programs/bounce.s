@@ -8,6 +8,7 @@ start:	hint	#0x71
 	mov	x27, #0x09000000		// PL011
 	bl	map
 	movz	x19, #0x4800, lsl #16
+	str	xzr, [x19]
 	movz	x0, #0xc400, lsl #16		// CPU_ON
 	movk	x0, #3
 	mov	x1, #1
