@@ -128,13 +128,7 @@ func (f *Files) plan(s *scenario.Scenario) (*scenario.Plan, string, error) {
 // stops that the options ask for.
 func (m *machine) simulate(r *Result, o Options) error {
 	if o.Resume == nil {
-		m.vmm.Start()
-		if m.its != nil {
-			m.its.arm(m.engine)
-		}
-		if m.outside != nil {
-			m.outside.arm(m.engine)
-		}
+		m.start()
 	} else if err := m.resume(r, o); err != nil {
 		return err
 	}
@@ -193,6 +187,17 @@ func (m *machine) simulate(r *Result, o Options) error {
 		return fmt.Errorf("the run ended at cycle %d, before the snapshot at %s", m.engine.Now(), o.Snapshot)
 	}
 	return nil
+}
+
+// start lets time begin.
+func (m *machine) start() {
+	m.vmm.Start()
+	if m.its != nil {
+		m.its.arm(m.engine)
+	}
+	if m.outside != nil {
+		m.outside.arm(m.engine)
+	}
 }
 
 func (m *machine) hash() string {
