@@ -15,8 +15,8 @@ type Layout struct {
 	User    bool   // the ring lies in userspace's memory: every access is a user copy
 
 	push func(t *Thread, r *Ring, s *Slot, gfn mmu.GFN)
-	load func(t *Thread, r *Ring) uint8            // next step of a reset
-	take func(t *Thread, r *Ring) (dirtyGFN, bool) // the entry loaded, false = not harvested
+	load func(t *Thread, r *Ring) uint8 // begins the next entry of a reset; nil = as Linux
+	take func(t *Thread, r *Ring) bool  // takes the entry that was loaded, false = not harvested; nil = as Linux
 }
 
 // layouts lists every layout, Linux's first.

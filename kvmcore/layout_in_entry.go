@@ -8,5 +8,5 @@ var layoutInEntry = Layout{
 		Desc:   "each entry has flags: dirty, then harvested; there are no shared indices",
 		Source: "Linux, struct kvm_dirty_gfn",
 	},
-	push: (*Thread).pushInEntry, load: (*Thread).loadInEntry, take: (*Thread).takeInEntry,
+	push: (*Thread).pushInEntry,
 }

@@ -47,15 +47,14 @@ func (t *Thread) loadIndexed(r *Ring) uint8 {
 
 // takeIndexed frees the entry if userspace has fetched it. The index is in
 // userspace's hands: one outside what was pushed stands for all of it.
-func (t *Thread) takeIndexed(r *Ring) (g dirtyGFN, ok bool) {
-	out, at := &t.Block.Out, t.reset.first
-	used := r.Used()
-	if used == 0 || uint32(out[at]) == r.ResetIndex {
-		return g, false
+func (t *Thread) takeIndexed(r *Ring) bool {
+	out, at, next := &t.Block.Out, t.reset.first, &t.reset.next
+	if r.Used() == 0 || uint32(out[at]) == r.ResetIndex {
+		return false
 	}
-	g = dirtyGFN{slot: uint32(out[at+1]), offset: out[at+2], pages: 1}
+	next.slot, next.offset, next.pages = uint32(out[at+1]), out[at+2], 1
 	if t.vm.Design.Sized {
-		g.pages = pagesOfOrder(out[at+3])
+		next.pages = pagesOfOrder(out[at+3])
 	}
-	return g, true
+	return true
 }

@@ -12,7 +12,7 @@ var layoutUserCopy = Layout{
 		Source: "M. S. Tsirkin, review of the ring RFC, Dec 2019: why not get a userspace pointer",
 	},
 	User: true,
-	push: (*Thread).pushUserCopy, load: (*Thread).loadUserCopy, take: (*Thread).takeInEntry,
+	push: (*Thread).pushUserCopy, load: (*Thread).loadUserCopy,
 }
 
 // userCopies is how many user accesses with checks an entry takes: in a push

@@ -127,7 +127,10 @@ func (t *Thread) loadEntry() uint8 {
 	case ring.Used() == 0 && !h.Kernel.Hazards[HazardResetPastDirty]:
 		return t.endRing()
 	}
-	return t.vm.Design.Layout.load(t, ring)
+	if load := t.vm.Design.Layout.load; load != nil {
+		return load(t, ring)
+	}
+	return t.loadInEntry(ring)
 }
 
 // loadInEntry loads the entry in Linux's layout.
@@ -145,11 +148,13 @@ func (t *Thread) loadInEntry(ring *Ring) uint8 {
 // into the batch.
 func (t *Thread) takeEntry() uint8 {
 	r, ring := &t.reset, t.vm.Ring(t.reset.ring)
-	next, ok := t.vm.Design.Layout.take(t, ring)
-	if !ok {
+	if take := t.vm.Design.Layout.take; take != nil {
+		if !take(t, ring) {
+			return t.endRing()
+		}
+	} else if !t.takeInEntry(ring) {
 		return t.endRing()
 	}
-	r.next = next
 	t.touchIndex(ring)
 	ring.ResetIndex = ring.Next(ring.ResetIndex)
 	if r.ring < len(t.vm.VCPUs) {
@@ -168,18 +173,19 @@ func (t *Thread) takeEntry() uint8 {
 }
 
 // takeInEntry frees the loaded entry in Linux's layout, if it is harvested.
-func (t *Thread) takeInEntry(ring *Ring) (g dirtyGFN, ok bool) {
+func (t *Thread) takeInEntry(ring *Ring) bool {
 	r, out := &t.reset, &t.Block.Out
-	if out[r.first]&RingFlagReset == 0 {
-		return g, false
+	flags := out[r.first]
+	if flags&RingFlagReset == 0 {
+		return false
 	}
 	t.Block.What = mmu.RingEntry
 	t.Block.StoreRelease(ring.EntryPA(ring.ResetIndex)+entryFlags, 4, 0)
-	g = dirtyGFN{uint32(out[r.first+1]), out[r.first+2], 1}
+	r.next.slot, r.next.offset, r.next.pages = uint32(out[r.first+1]), out[r.first+2], 1
 	if t.vm.Design.Sized {
-		g.pages = pagesOfOrder(out[r.first] >> RingOrderShift & 0xff)
+		r.next.pages = pagesOfOrder(flags >> RingOrderShift & 0xff)
 	}
-	return g, true
+	return true
 }
 
 // Rings is how many rings the VM has, by the numbers that Ring takes.
