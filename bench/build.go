@@ -62,7 +62,7 @@ func build(s *scenario.Scenario, p *scenario.Plan, track vmm.Tracking) (*machine
 	m := &machine{plan: p, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
 	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 3, Caches: p.Caches})
 	for _, step := range []func(*scenario.Scenario, vmm.Tracking) error{
-		m.createVM, m.createSlots, m.createVCPUs, m.loadWorkload, m.createVMM,
+		m.createVM, m.createSlots, m.mapAll, m.createVCPUs, m.loadWorkload, m.createVMM,
 	} {
 		if err := step(s, track); err != nil {
 			m.close()
@@ -114,6 +114,17 @@ func (m *machine) createSlots(s *scenario.Scenario, _ vmm.Tracking) error {
 		if errno := m.vm.SetUserMemoryRegion(kvmcore.Region{Slot: uint32(i), GPA: mmu.IPA(slot.Base), Size: slot.Size, HVA: hva}); errno != kvmcore.OK {
 			return s.Problem(fmt.Sprintf("vm.slots.%d", i), "", "KVM_SET_USER_MEMORY_REGION: %v", errno)
 		}
+	}
+	return nil
+}
+
+// mapAll maps guest memory before logging begins.
+func (m *machine) mapAll(s *scenario.Scenario, _ vmm.Tracking) error {
+	if !s.VM.Mapped {
+		return nil
+	}
+	if errno := m.vm.MapAll(); errno != kvmcore.OK {
+		return s.Problem("vm.mapped", "use less memory", "mapping it: %v", errno)
 	}
 	return nil
 }
@@ -182,7 +193,7 @@ func (m *machine) newStreams(s *scenario.Scenario) (list []kvmcore.Stream, err e
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
 	p := m.plan
 	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum,
-		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed)}
+		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed), CPUs: p.CPUs}
 	if track != vmm.TrackOff {
 		spec.RingMax = uint32(p.RingMax)
 	} else {

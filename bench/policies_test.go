@@ -72,6 +72,9 @@ func TestPolicies(t *testing.T) {
 		{name: "sized blocks, indexed", set: []string{"tracking.entry=sized", "tracking.huge=block", "vm.backing=thp", "tracking.layout=padded"}, none: []string{"fault.splits"}},
 		{name: "bitmap blocks", set: []string{"tracking.mode=bitmap", "tracking.huge=block", "vm.backing=thp"}, none: []string{"fault.splits"}},
 		{name: "exclusive lock", set: []string{"host.mmu_lock=exclusive", "host.relax_tlbi=broadcast"}, some: []string{"lock.mmu.contended"}},
+		{name: "few cores", set: []string{"host.cores=2", "host.timeslice=50us"}, some: []string{"sched.preemptions", "vcpu.0.waits.cpu"}},
+		{name: "stolen", set: []string{"host.cores=1", "host.timeslice=50us", "tracking.stolen_time=on"}, some: []string{"steal.updates"}},
+		{name: "mapped blocks", set: []string{"vm.mapped=on", "vm.backing=thp", "tracking.mode=bitmap"}, some: []string{"protect.blocks", "fault.splits"}},
 		{name: "edits", set: []string{"vmm.edits=20000"}, causes: []string{"ring_edited"}, some: []string{"vmm.edits"}},
 		{name: "noticed", set: []string{"tracking.mode=ring", "tracking.detect=first-loss"}, causes: []string{"no_vcpu"}, some: []string{"noticed.cycle"}},
 	} {
@@ -115,7 +118,9 @@ func TestPolicySnapshots(t *testing.T) {
 		{"tracking.mode=vmring", "tracking.kick=round-robin", "tracking.ring_sizes=any", "tracking.ring=300", "tracking.vm_ring=77"},
 		{"tracking.mode=ring-flagged-bitmap", "tracking.reserve=0"},
 		{"tracking.ring_max=2048", "vmm.edits=10000", "tracking.layout=padded"},
-		{"tracking.entry=sized", "tracking.huge=block", "vm.backing=thp"},
+		{"tracking.entry=sized", "tracking.huge=block", "vm.backing=thp", "vm.mapped=on"},
+		{"host.cores=2", "host.pinned=off", "host.timeslice=40us", "tracking.stolen_time=on"},
+		{"host.cores=1", "host.timeslice=40us", "tracking.mode=bitmap"},
 	} {
 		t.Run(fmt.Sprint(set), func(t *testing.T) {
 			whole, err := Run(small(t, set...), Options{})
@@ -154,6 +159,8 @@ func TestImpossibleDesigns(t *testing.T) {
 		{"outside.memory=1GiB", "outside.memory"},
 		{"tracking.detect=always", "tracking.detect"},
 		{"vmm.edits=2000000", "vmm.edits"},
+		{"host.cores=0", "host.cores"},
+		{"host.cores=2000", "1 to 1024"},
 	} {
 		_, err := small(t, tc.set).Plan(nil)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

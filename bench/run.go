@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"ringmap/bench/scenario"
 	"ringmap/kvmcore"
@@ -278,6 +279,7 @@ func traceProblem(s *scenario.Scenario, err error) error {
 type Baseline struct {
 	Cycles       uint64 // of the guest's run
 	Instructions uint64 // that all guests retired
+	VCPUs        string // of each vCPU: cycles, a colon, instructions; commas between
 }
 
 type baseline struct {
@@ -299,7 +301,13 @@ func runBaseline(s *scenario.Scenario, p *scenario.Plan) (b baseline) {
 	if err := m.simulate(&Result{}, Options{}); err != nil {
 		return baseline{err: err}
 	}
-	return baseline{Baseline: Baseline{uint64(m.vmm.RunTime()), m.instructions()}}
+	b.Baseline = Baseline{Cycles: uint64(m.vmm.RunTime()), Instructions: m.instructions()}
+	var work []string
+	for i, v := range m.vm.VCPUs {
+		work = append(work, fmt.Sprintf("%d:%d", m.vmm.VCPUTime(i), v.Stats.Instructions))
+	}
+	b.VCPUs = strings.Join(work, ",")
+	return b
 }
 
 // instructions are those that all guests retired.
@@ -333,6 +341,32 @@ func (m *machine) console() []byte {
 	return append(slices.Clone(m.vmm.UART.Text), m.dst.vmm.UART.Text...)
 }
 
+// slowdowns are the slowdowns of the vCPUs one by one: the largest, and their
+// mean. Those that did nothing without tracking are left out.
+func (m *machine) slowdowns(b Baseline) (most, mean float64) {
+	n := 0
+	for i, w := range strings.Split(b.VCPUs, ",") {
+		var cycles, instructions uint64
+		if _, err := fmt.Sscanf(w, "%d:%d", &cycles, &instructions); err != nil || i >= len(m.vm.VCPUs) {
+			break
+		}
+		one := ratio(uint64(m.vmm.VCPUTime(i)), cycles)
+		if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
+			one = ratio(instructions, m.vm.VCPUs[i].Stats.Instructions)
+		}
+		if one == 0 {
+			continue
+		}
+		n++
+		most = max(most, one)
+		mean += one
+	}
+	if n == 0 {
+		return 0, 0
+	}
+	return most, mean / float64(n)
+}
+
 // slowdown registers how much slower the guest was than without tracking: the
 // ratio of cycles for fixed work, of retired work for fixed time.
 func (m *machine) slowdown(b Baseline) {
@@ -345,6 +379,20 @@ func (m *machine) slowdown(b Baseline) {
 			run += m.dst.vmm.RunTime()
 		}
 		return ratio(uint64(run), b.Cycles)
+	})
+	if m.dst != nil {
+		return // the destination runs other vCPUs
+	}
+	m.stats.Derived("guest.slowdown_max", "", "slowdown of the vCPU that tracking slows down most", func() float64 {
+		most, _ := m.slowdowns(b)
+		return most
+	})
+	m.stats.Derived("guest.fairness", "", "that over the mean slowdown of all vCPUs; 1 = all pay the same", func() float64 {
+		most, mean := m.slowdowns(b)
+		if mean == 0 {
+			return 0
+		}
+		return most / mean
 	})
 }
 

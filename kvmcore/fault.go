@@ -198,6 +198,35 @@ func (vm *VM) mappingSize(s *Slot, gfn mmu.GFN, block uint64) uint64 {
 	return page.Size()
 }
 
+// MapAll maps every slot's memory in stage 2, writable and in the largest blocks
+// that fit, as for a guest that has touched all of it; it takes no time. ENOMEM
+// when the host has no memory left.
+func (vm *VM) MapAll() Errno {
+	h, b := vm.Host, mmu.Block{}
+	for _, s := range vm.Slots.All() {
+		for gfn := s.Base; gfn < s.End(); {
+			host, e := h.Memory.Fault(s.HVAOf(gfn, h.Page), true)
+			if e != OK {
+				return e
+			}
+			bytes := vm.mappingSize(s, gfn, host.Block)
+			ipa := h.Page.IPA(gfn) &^ mmu.IPA(bytes-1)
+			level, _ := vm.Stage2.Level(bytes)
+			prot := mmu.ProtRead | mmu.ProtExec
+			if s.Flags&SlotReadonly == 0 {
+				prot |= mmu.ProtWrite
+			}
+			p := vm.Stage2.Map(ipa, host.PFN.PA()&^mmu.PA(bytes-1), level, prot, false)
+			mmu.RunNow(h.Machine.Mem, h.Machine.Domain, &b, &p)
+			if p.Result == mmu.EditNoMemory {
+				return ENOMEM
+			}
+			gfn = h.Page.GFN(ipa) + mmu.GFN(bytes>>h.Page.Shift())
+		}
+	}
+	return OK
+}
+
 // edit lets the program that changes the tables put its next block together.
 func (t *Thread) edit() bool {
 	p := &t.fault

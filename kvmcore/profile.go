@@ -36,6 +36,7 @@ type Profile struct {
 	Wrap         uint64 // an index that wraps by comparing, above one that is masked
 	UserCopy     uint64 // one access to userspace's memory with its checks
 	Kick         uint64 // an interrupt for another core
+	Switch       uint64 // a core changes over to another thread
 	Steal        uint64 // the stolen-time update
 	Ioctl        uint64 // any other system call
 	ResetEntry   uint64 // an entry of a reset
@@ -108,6 +109,7 @@ var profileFields = []field{
 	{name: "wrap", wide: func(p *Profile) *uint64 { return &p.Wrap }},
 	{name: "user_copy", wide: func(p *Profile) *uint64 { return &p.UserCopy }},
 	{name: "kick", wide: func(p *Profile) *uint64 { return &p.Kick }},
+	{name: "context_switch", wide: func(p *Profile) *uint64 { return &p.Switch }},
 	{name: "steal", wide: func(p *Profile) *uint64 { return &p.Steal }},
 	{name: "ioctl", wide: func(p *Profile) *uint64 { return &p.Ioctl }},
 	{name: "reset_entry", wide: func(p *Profile) *uint64 { return &p.ResetEntry }},

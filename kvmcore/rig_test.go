@@ -33,6 +33,7 @@ type mode struct {
 	cores   int
 	page    mmu.Granule
 	profile *Profile
+	design  Design // zero = Linux's
 }
 
 func newRig(tb testing.TB, m mode) *rig {
@@ -48,6 +49,11 @@ func newRig(tb testing.TB, m mode) *rig {
 	h := NewHost(HostSpec{Kernel: k, Profile: m.profile, Page: m.page, Cores: m.cores})
 	r := &rig{h: h, vm: h.CreateVM(), t: h.NewThread(h.Machine.Cores[0], "vmm")}
 	r.T, _ = tb.(*testing.T)
+	if m.design.Layout != nil {
+		if e := r.vm.SetDesign(m.design); e != OK {
+			tb.Fatal(e)
+		}
+	}
 	must := func(e Errno) {
 		tb.Helper()
 		if e != OK {

@@ -2,6 +2,7 @@ package kvmcore
 
 import (
 	"fmt"
+	"math/bits"
 
 	"ringmap/cpu"
 	"ringmap/mmu"
@@ -212,6 +213,46 @@ func (t *Thread) Stream(pa mmu.PA, n uint64, w mmu.What, cause Cause) {
 func (t *Thread) spend(n sim.Cycle, cause Cause) {
 	t.Core.Now += n
 	t.Cycles[cause] += uint64(n)
+}
+
+// Preempt prepares the thread for losing its core: false inside the kernel, where
+// it keeps it. The timer's interrupt took a vCPU out of its guest, and the next
+// time it is loaded stolen time is due: kvm_arch_vcpu_load.
+func (t *Thread) Preempt() bool {
+	switch {
+	case t.depth == 0:
+		return true
+	case !t.inGuest():
+		return false
+	}
+	t.kicked = true
+	if t.VCPU.PVTime.IPA != PVTimeOff {
+		t.VCPU.Requests |= ReqRecordSteal
+	}
+	return true
+}
+
+// Stolen tells that the thread was runnable for n cycles and had no core.
+func (t *Thread) Stolen(n sim.Cycle) {
+	if hz := t.Host.Profile.Hz; t.VCPU != nil && hz != 0 {
+		t.VCPU.PVTime.Stolen += mulDivNS(uint64(n), hz)
+	}
+}
+
+// mulDivNS is n cycles in nanoseconds.
+func mulDivNS(n, hz uint64) uint64 {
+	hi, lo := bits.Mul64(n, 1_000_000_000)
+	q, _ := bits.Div64(hi%hz, lo, hz)
+	return q
+}
+
+// Spins tells whether the thread waits for mmu_lock, which is not slept on.
+func (t *Thread) Spins() bool { return t.waiting != nil && t.vm != nil && t.waiting == &t.vm.MMULock }
+
+// FlushLocal drops the VM's translations from the core's TLB: __kvm_flush_cpu_context.
+func (t *Thread) FlushLocal(vm *VM) {
+	t.Core.TLB.InvalidateVMID(vm.VMID)
+	t.Core.Stats.TLBILocal++
 }
 
 // Idle lets the thread sleep for n cycles, for programs of userspace that wait by

@@ -45,6 +45,7 @@ type Plan struct {
 
 	Track     vmm.Tracking
 	Design    kvmcore.Design
+	CPUs      vmm.HostCPUs
 	RingMax   uint64 // entries; RingSize = it never grows
 	Outside   OutsidePlan
 	Policy    vmm.Policy
@@ -270,8 +271,25 @@ func (s *Scenario) planSlots(p *Plan, _ *Trace) error {
 			return err
 		}
 	}
+	if s.VM.Mapped {
+		pages := uint64(0)
+		for i, slot := range p.Slots {
+			if slot.Backing == kvmcore.Backing4K {
+				pages += slot.Size / p.Page.Size()
+			}
+			if !slot.Populated {
+				return s.Problem("vm.mapped", "write populated: on", "slot %d has memory that nobody has touched, and such memory is not mapped", i)
+			}
+		}
+		if pages > maxMappedPages {
+			return s.Problem("vm.mapped", "write backing: thp, or use less memory", "mapping %d pages one by one is too much", pages)
+		}
+	}
 	return s.planIPA(p)
 }
+
+// maxMappedPages bounds the page tables of vm.mapped: 256 GiB in pages of 4 KiB.
+const maxMappedPages = 1 << 26
 
 // planBoard places the devices of a program's machine, where no memory may be.
 func (s *Scenario) planBoard(p *Plan) error {

@@ -25,7 +25,8 @@ func Default() *Scenario {
 		Seed:   1,
 		Kernel: "7.2",
 		Host: Host{Page: 4 << 10, Clock: OptFreq{Auto: true}, Profile: "n1", Quantum: Time{Cycles: 10_000},
-			MMULock: "auto", RelaxTLBI: "auto", Reset: "auto"},
+			MMULock: "auto", RelaxTLBI: "auto", Reset: "auto",
+			Cores: OptCount{Auto: true}, Pinned: true, Timeslice: Time{Picos: 3_000_000_000}},
 		CPU: defaultCPU(),
 		VM:  VM{VCPUs: OptCount{Auto: true}, Memory: OptSize{Auto: true}, Base: 0x40000000, IPABits: OptCount{Auto: true}, Backing: "4k", Populated: true},
 		Tracking: Tracking{Mode: ringWithBitmap, Ring: 4096, ManualProtect: "off",
@@ -120,6 +121,7 @@ func (p *Plan) Derived() []KV {
 	list := []KV{
 		n("clock_hz", uint64(p.Clock)),
 		n("quantum_cycles", uint64(p.Quantum)),
+		n("host_cores", uint64(p.CPUs.Cores)),
 		n("vcpus", uint64(p.VCPUs)),
 		n("memory_bytes", p.Memory),
 		n("memory_pages", p.Memory/p.Page.Size()),

@@ -54,6 +54,10 @@ type Host struct {
 	MMULock   Name            `key:"mmu_lock"`
 	RelaxTLBI Name            `key:"relax_tlbi"`
 	Reset     Name            `key:"reset"`
+
+	Cores     OptCount `key:"cores"`
+	Pinned    Switch   `key:"pinned"`
+	Timeslice Time     `key:"timeslice"`
 }
 
 // VM is what the VMM creates.
@@ -64,6 +68,7 @@ type VM struct {
 	IPABits   OptCount `key:"ipa_bits"`
 	Backing   Name     `key:"backing"`
 	Populated Switch   `key:"populated"`
+	Mapped    Switch   `key:"mapped"`
 	Slots     []Slot   `key:"slots"`
 }
 

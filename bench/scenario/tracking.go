@@ -228,6 +228,25 @@ func (s *Scenario) planModes(p *Plan) error {
 		}
 		c.set(i)
 	}
+	return s.planCPUs(p)
+}
+
+// planCPUs reads what the host's threads run on.
+func (s *Scenario) planCPUs(p *Plan) (err error) {
+	h := &s.Host
+	if h.Cores.Auto {
+		return nil
+	}
+	p.CPUs.Cores, p.CPUs.Pinned, p.CPUs.Switch = int(min(h.Cores.N, 1<<20)), bool(h.Pinned), sim.Cycle(p.Profile.Switch)
+	if p.CPUs.Cores < 1 || p.CPUs.Cores > vmm.MaxHostCPUs {
+		return s.Problem("host.cores", fmt.Sprintf("write auto, or 1 to %d", vmm.MaxHostCPUs), "no host has %s cores", h.Cores)
+	}
+	if p.CPUs.Slice, err = s.cycles(p, "host.timeslice", h.Timeslice); err != nil {
+		return err
+	}
+	if p.CPUs.Slice < p.Quantum {
+		return s.Problem("host.timeslice", fmt.Sprintf("write at least %dcyc, or a shorter host.quantum", p.Quantum), "a slice of %s is shorter than host.quantum", h.Timeslice)
+	}
 	return nil
 }
 

@@ -53,18 +53,18 @@ func (s *Store) Merge(from *Store) error {
 
 func (s *Store) mergeBaselines(from *Store) error {
 	type baseline struct {
-		key                  string
+		key, vcpus           string
 		cycles, instructions int64
 	}
 	var list []baseline
-	rows, err := from.db.Query("SELECT key, cycles, instructions FROM baselines")
+	rows, err := from.db.Query("SELECT key, cycles, instructions, vcpus FROM baselines")
 	if err != nil {
 		return from.wrap(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var b baseline
-		if err := rows.Scan(&b.key, &b.cycles, &b.instructions); err != nil {
+		if err := rows.Scan(&b.key, &b.cycles, &b.instructions, &b.vcpus); err != nil {
 			return from.wrap(err)
 		}
 		list = append(list, b)
@@ -73,7 +73,7 @@ func (s *Store) mergeBaselines(from *Store) error {
 		return from.wrap(err)
 	}
 	for _, b := range list {
-		if err := s.PutBaseline(b.key, uint64(b.cycles), uint64(b.instructions)); err != nil {
+		if err := s.PutBaseline(b.key, uint64(b.cycles), uint64(b.instructions), b.vcpus); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ import (
 
 // format is the version of the tables; application marks the file as ours.
 const (
-	format      = 1
+	format      = 2
 	application = 0x726d6170 // "rmap"
 )
 
@@ -163,7 +163,7 @@ CREATE TABLE IF NOT EXISTS records (id INTEGER PRIMARY KEY REFERENCES runs, chec
 CREATE TABLE IF NOT EXISTS sweeps (name TEXT PRIMARY KEY, about TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS points (sweep TEXT NOT NULL REFERENCES sweeps, ordinal INTEGER NOT NULL, labels TEXT NOT NULL, key TEXT NOT NULL,
 	PRIMARY KEY (sweep, ordinal)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS baselines (key TEXT PRIMARY KEY, cycles INTEGER NOT NULL, instructions INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS baselines (key TEXT PRIMARY KEY, cycles INTEGER NOT NULL, instructions INTEGER NOT NULL, vcpus TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS columns (tab TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tab, name)) WITHOUT ROWID;
 `
 

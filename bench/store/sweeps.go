@@ -150,19 +150,20 @@ const maxRecord = 256 << 20
 
 var decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
 
-// Baseline returns what the run of that key with tracking off came to.
-func (s *Store) Baseline(key string) (cycles, instructions uint64, ok bool, err error) {
+// Baseline returns what the run of that key with tracking off came to; vcpus is
+// for whoever has put it there.
+func (s *Store) Baseline(key string) (cycles, instructions uint64, vcpus string, ok bool, err error) {
 	var c, i int64
-	err = s.db.QueryRow("SELECT cycles, instructions FROM baselines WHERE key=?", key).Scan(&c, &i)
+	err = s.db.QueryRow("SELECT cycles, instructions, vcpus FROM baselines WHERE key=?", key).Scan(&c, &i, &vcpus)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, 0, false, nil
+		return 0, 0, "", false, nil
 	}
-	return uint64(c), uint64(i), err == nil, s.wrap(err)
+	return uint64(c), uint64(i), vcpus, err == nil, s.wrap(err)
 }
 
 // PutBaseline stores what a run with tracking off came to.
-func (s *Store) PutBaseline(key string, cycles, instructions uint64) error {
-	_, err := s.db.Exec("INSERT OR IGNORE INTO baselines (key, cycles, instructions) VALUES (?,?,?)", key, int64(cycles), int64(instructions))
+func (s *Store) PutBaseline(key string, cycles, instructions uint64, vcpus string) error {
+	_, err := s.db.Exec("INSERT OR IGNORE INTO baselines (key, cycles, instructions, vcpus) VALUES (?,?,?,?)", key, int64(cycles), int64(instructions), vcpus)
 	return s.wrap(err)
 }
 

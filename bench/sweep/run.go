@@ -289,12 +289,12 @@ func (w *worker) baseline(j *bench.Job) (b bench.Baseline, ran bool, err error) 
 	w.mu.Unlock()
 	sh.once.Do(func() {
 		var ok bool
-		if sh.Cycles, sh.Instructions, ok, sh.err = w.store.Baseline(key); ok || sh.err != nil {
+		if sh.Cycles, sh.Instructions, sh.VCPUs, ok, sh.err = w.store.Baseline(key); ok || sh.err != nil {
 			return
 		}
 		if sh.Baseline, sh.err = j.Baseline(); sh.err == nil {
 			ran = true
-			sh.err = w.store.PutBaseline(key, sh.Cycles, sh.Instructions)
+			sh.err = w.store.PutBaseline(key, sh.Cycles, sh.Instructions, sh.VCPUs)
 		}
 	})
 	return sh.Baseline, ran, sh.err

@@ -60,7 +60,7 @@ func (c *vcpuThread) Handle(_ *sim.Engine, ev sim.Event) {
 	for {
 		o := c.step()
 		c.v.Wake()
-		if o == parked || c.yields() {
+		if c.stops(o) {
 			return
 		}
 	}

@@ -118,7 +118,7 @@ func (m *mainThread) Handle(_ *sim.Engine, ev sim.Event) {
 	for {
 		o := m.advance()
 		m.v.Wake()
-		if o == parked || m.yields() {
+		if m.stops(o) {
 			return
 		}
 	}

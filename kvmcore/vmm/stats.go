@@ -83,6 +83,7 @@ func (v *VMM) Register(s *sim.Stats) {
 	if v.Migrate != nil {
 		v.registerMigration(s)
 	}
+	v.registerScheduler(s)
 	v.main.register(s, "vmm")
 	for i := range v.vcpus {
 		c := &v.vcpus[i]
@@ -93,7 +94,7 @@ func (v *VMM) Register(s *sim.Stats) {
 			s.Counter(prefix+".exits."+exitNames[e], "", "returns of KVM_RUN", &c.Exits[e])
 		}
 		s.Derived(prefix+".time.cycles", "cycles", "from its start until its guest ended or was stopped", func() float64 {
-			return float64(c.StoppedAt - min(v.started, c.StoppedAt))
+			return float64(v.VCPUTime(i))
 		})
 	}
 }

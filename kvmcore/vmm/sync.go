@@ -25,6 +25,7 @@ func (v *VMM) Sync(c *sim.Codec) {
 		c.U64(&v.harvested[i])
 	}
 	v.editor.sync(c)
+	v.sched.sync(c, len(v.vcpus)+1)
 	c.U32(&v.RingMax)
 	pauser := uint32(0)
 	if v.pauser != nil {

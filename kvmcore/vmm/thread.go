@@ -21,11 +21,12 @@ const (
 	WaitLink                 // main thread: until the link takes more
 	WaitPeer                 // main thread: until the destination has answered
 	WaitThrottle             // vCPU that a migration slows down
+	WaitCPU                  // runnable, and every core it may run on is taken
 	WaitKernel               // blocked in the kernel, which books the time itself
 	NumWaits
 )
 
-var waitNames = [NumWaits]string{"sleep", "full_ring", "big_lock", "paused", "vcpus", "rate_limit", "link", "peer", "throttle", "kernel"}
+var waitNames = [NumWaits]string{"sleep", "full_ring", "big_lock", "paused", "vcpus", "rate_limit", "link", "peer", "throttle", "cpu", "kernel"}
 
 // thread is a userspace thread in simulated time: one component of the engine
 // with at most one event that counts.
@@ -38,6 +39,10 @@ type thread struct {
 	set   bool      // such an event is pending
 	why   Wait      // why it waits, while it does
 	Waits [NumWaits]sim.Cycle
+
+	cpu     int32 // core it runs on + 1, 0 = none: see scheduler
+	lastCPU int32 // the last one + 1
+	queued  bool  // waits for one
 
 	reap reap
 }
@@ -63,6 +68,9 @@ func (t *thread) arrive(ev sim.Event) bool {
 		t.kt.Waited(waitNames[t.why], ev.At)
 		t.Waits[t.why] += ev.At - core.Now
 		core.Now = ev.At
+	}
+	if !t.getCPU() {
+		return false
 	}
 	q := t.v.Quantum
 	t.limit = (t.now()/q + 1) * q
@@ -122,6 +130,15 @@ func (t *thread) sync(c *sim.Codec) {
 	for i := range t.Waits {
 		sim.Uint(c, &t.Waits[i])
 	}
+	for _, n := range []*int32{&t.cpu, &t.lastCPU} {
+		u := uint32(*n)
+		c.U32(&u)
+		if *n = int32(u); *n < 0 || int(*n) > len(t.v.sched.cpus) {
+			c.Fail(errNoCPU)
+			*n = 0
+		}
+	}
+	c.Bool(&t.queued)
 	t.reap.sync(c, len(t.v.fetch))
 	if t.why >= NumWaits {
 		c.Fail(errNowhere)

@@ -57,9 +57,10 @@ type Spec struct {
 	SaveEvery  sim.Cycle // pause the vCPUs and save the device tables this often; 0 = only at the end
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
 
-	RingMax  uint32 // entries up to which a vCPU's ring doubles each time it was full; 0 = it never grows
-	Edits    uint32 // ring entries that a hostile userspace changes before each reset, in millionths of those harvested
-	EditSeed uint64 // of the edits
+	CPUs     HostCPUs // what the threads run on
+	RingMax  uint32   // entries up to which a vCPU's ring doubles each time it was full; 0 = it never grows
+	Edits    uint32   // ring entries that a hostile userspace changes before each reset, in millionths of those harvested
+	EditSeed uint64   // of the edits
 
 	Quantum sim.Cycle // how far cores run ahead of each other; 0 = DefaultQuantum
 	Costs   Costs     // zero value = those that go with the host's profile
@@ -79,6 +80,10 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("vmm: unknown tracking %d", s.Track)
 	case s.ClearShift != 0 && (s.ClearShift < 6 || s.ClearShift > 31):
 		return fmt.Errorf("vmm: a clear chunk of 2^%d pages: the shift is 6 to 31", s.ClearShift)
+	case s.CPUs.Cores < 0 || s.CPUs.Cores > MaxHostCPUs:
+		return fmt.Errorf("vmm: %d host cores: use 0 to %d", s.CPUs.Cores, MaxHostCPUs)
+	case s.CPUs.Cores != 0 && s.CPUs.Slice == 0:
+		return fmt.Errorf("vmm: threads that share cores need a time slice")
 	case s.Edits > MaxEdits:
 		return fmt.Errorf("vmm: %d edits a million entries: the most is %d", s.Edits, MaxEdits)
 	case s.RingMax > kvmcore.RingMaxEntries:
@@ -135,6 +140,9 @@ type VMM struct {
 	pauser    *vcpuThread // policy pause-all: who has stopped the others, nil = nobody
 	editor    editor
 
+	sched       scheduler
+	firstThread int32 // Thread.ID of vCPU 0; the others follow
+
 	live    int  // vCPUs whose guest still has something to do
 	inside  int  // vCPU threads that are not stopped
 	pausing bool // vCPU threads must stop instead of entering KVM_RUN
@@ -189,6 +197,10 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	}
 	kt := w.Host.NewThread(w.Core, "vmm")
 	v.addThread(&v.main.thread, kt, w.Engine.Register("vmm", &v.main))
+	if len(v.vcpus) != 0 {
+		v.firstThread = int32(w.VM.VCPUs[0].Thread.ID)
+	}
+	v.initScheduler()
 	v.live, v.inside = len(v.vcpus), len(v.vcpus)
 	if spec.Migrate != nil {
 		v.ticker = w.Engine.Register("throttle", &ticker{v})
@@ -234,6 +246,11 @@ func (v *VMM) Done() bool { return v.done }
 // RunTime is how long the guest ran: from the start of its vCPUs until the last
 // had ended or was stopped for the final collection.
 func (v *VMM) RunTime() sim.Cycle { return v.stopped - v.started }
+
+// VCPUTime is how long that vCPU ran: until its guest had ended or was stopped.
+func (v *VMM) VCPUTime(i int) sim.Cycle {
+	return v.vcpus[i].StoppedAt - min(v.started, v.vcpus[i].StoppedAt)
+}
 
 // Downtime is how long the VM stood still at the end.
 func (v *VMM) Downtime() sim.Cycle { return v.ended - v.stopped }
