@@ -51,13 +51,12 @@ type Host struct {
 	Profile   Name            `key:"profile"`
 	Costs     map[string]Name `key:"costs"`
 	Quantum   Time            `key:"quantum"`
+	Cores     OptCount        `key:"cores"`
+	Pinned    Switch          `key:"pinned"`
+	Timeslice Time            `key:"timeslice"`
 	MMULock   Name            `key:"mmu_lock"`
 	RelaxTLBI Name            `key:"relax_tlbi"`
 	Reset     Name            `key:"reset"`
-
-	Cores     OptCount `key:"cores"`
-	Pinned    Switch   `key:"pinned"`
-	Timeslice Time     `key:"timeslice"`
 }
 
 // VM is what the VMM creates.
