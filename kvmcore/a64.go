@@ -26,7 +26,6 @@ type A64 struct {
 	off   bool // KVM_MP_STATE_STOPPED: PSCI has not turned it on, or has turned it off
 	waits bool // in WFI
 
-	Virtual its.Virtual              // its CPU interface
 	timers  [numKVMTimers]guestTimer // by kvmTimers
 	used    int                      // list registers that the last entry filled
 	entered bool                     // in the guest, with its list registers: IN_GUEST_MODE
@@ -179,7 +178,7 @@ func (v *VCPU) runA64(limit sim.Cycle) RunState {
 			return RunFault
 		case p.Limit != 0 && p.Retired >= p.Limit:
 			p.End = EndLimit
-		case g.interrupted(core.Now):
+		case v.interrupted(core.Now):
 			v.leaveGuest()
 			v.hostInterrupt()
 			v.VM.vgic.Stats.Exits++
@@ -421,7 +420,6 @@ func (g *A64) sync(c *sim.Codec) {
 	g.Exec.Sync(c)
 	c.Bool(&g.off)
 	c.Bool(&g.waits)
-	g.Virtual.Sync(c)
 	for i := range g.timers {
 		c.Bool(&g.timers[i].level)
 		c.Bool(&g.timers[i].active)

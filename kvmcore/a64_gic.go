@@ -49,9 +49,9 @@ func (v *VCPU) enterGuest() uint64 {
 	if r := g.redist(v); len(r.list) != 0 {
 		n = g.flush(v)
 	} else {
-		a.Virtual.On = true
+		r.cpu.On = true
 	}
-	a.raise()
+	v.raise()
 	return uint64(n) * v.VM.Host.Profile.ListRegister
 }
 
@@ -73,15 +73,19 @@ func (v *VCPU) leaveGuest() {
 		g.fold(v)
 		g.thread = saved
 	}
-	a.Virtual.On = false
+	g.redist(v).cpu.On = false
 }
 
 // raise sets the PE's virtual interrupt inputs.
-func (a *A64) raise() { a.PE.Lines.VIRQ, a.PE.Lines.VFIQ = a.Virtual.Lines() }
+func (v *VCPU) raise() {
+	lines := &v.A64.PE.Lines
+	lines.VIRQ, lines.VFIQ = v.VM.vgic.redist(v).cpu.Lines()
+}
 
 // interrupted tells whether the host takes the core from the guest now: somebody
 // kicked it, a timer fires, or the virtual interface asks for maintenance.
-func (a *A64) interrupted(now sim.Cycle) bool {
+func (v *VCPU) interrupted(now sim.Cycle) bool {
+	a := v.A64
 	if a.kickAt <= now {
 		return true
 	}
@@ -94,7 +98,7 @@ func (a *A64) interrupted(now sim.Cycle) bool {
 			return true
 		}
 	}
-	return a.Virtual.Maintenance()
+	return v.VM.vgic.redist(v).cpu.Maintenance()
 }
 
 // nextInterrupt is when interrupted will be true, as far as that is known.
@@ -211,7 +215,7 @@ const iccSRE = 7
 // ReadICC reads a register of the virtual CPU interface.
 func (c *cpuInterface) ReadICC(r arch.Reg, virtual bool) (uint64, bool) {
 	a := c.A64
-	vi := &a.Virtual
+	vi := &c.VM.vgic.redist((*VCPU)(c)).cpu
 	if !virtual {
 		return 0, false // a physical interface is not the guest's
 	}
@@ -247,7 +251,7 @@ func (c *cpuInterface) ReadICC(r arch.Reg, virtual bool) (uint64, bool) {
 // WriteICC writes one.
 func (c *cpuInterface) WriteICC(r arch.Reg, v uint64, virtual bool) bool {
 	a := c.A64
-	vi := &a.Virtual
+	vi := &c.VM.vgic.redist((*VCPU)(c)).cpu
 	if !virtual {
 		return false
 	}
@@ -281,12 +285,12 @@ func (c *cpuInterface) WriteICC(r arch.Reg, v uint64, virtual bool) bool {
 // a physical interrupt may have ended with the virtual one.
 func (c *cpuInterface) changed(ended uint32) {
 	a := c.A64
-	a.raise()
+	(*VCPU)(c).raise()
 	if t, _ := a.timerOf(ended); t != nil {
 		t.active = false
 		a.PE.TimerWrites++ // it may fire at once: Run returns
 	}
-	if a.Virtual.Maintenance() {
+	if c.VM.vgic.redist((*VCPU)(c)).cpu.Maintenance() {
 		a.PE.TimerWrites++ // and here for the maintenance interrupt
 	}
 }

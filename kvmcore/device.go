@@ -22,6 +22,8 @@ const (
 	GroupNrIRQs     uint32 = 3 // number of interrupts
 	GroupCtrl       uint32 = 4 // operations
 	GroupRedistRegs uint32 = 5 // redistributor registers: mpidr << 32 | offset, 32 bits each
+	GroupCPUSysregs uint32 = 6 // CPU interface registers: mpidr << 32 | encoding, 64 bits each
+	GroupLevelInfo  uint32 = 7 // levels of 32 interrupt lines: mpidr << 32 | kind << 10 | INTID, 32 bits
 	GroupITSRegs    uint32 = 8 // ITS registers, 64 bits each
 )
 

@@ -72,6 +72,7 @@ type redist struct {
 	pendbaser  its.PENDBASER
 	irqs       [numPrivateIRQs]its.Interrupt // SGIs and PPIs
 	list       []uint32                      // INTIDs to deliver: ap_list_head
+	cpu        its.Virtual                   // the vCPU's CPU interface: vgic_v3_cpu_if
 }
 
 // redistRegion is where redistributors lie: struct vgic_redist_region.

@@ -124,9 +124,10 @@ func (g *VGIC) pendingFor(v *VCPU) bool {
 	if g == nil || !g.distEnabled || v.A64 == nil || v.Index >= len(g.redists) {
 		return false
 	}
-	for _, intid := range g.redists[v.Index].list {
+	r := g.redists[v.Index]
+	for _, intid := range r.list {
 		p := g.interrupt(int32(v.Index), intid)
-		if p.Asserted() && p.Enabled && !p.Active && p.Priority < v.A64.Virtual.PMR {
+		if p.Asserted() && p.Enabled && !p.Active && p.Priority < r.cpu.PMR {
 			return true
 		}
 	}
@@ -136,7 +137,8 @@ func (g *VGIC) pendingFor(v *VCPU) bool {
 // flush fills the list registers before a vCPU enters the guest and returns how
 // many it uses: vgic_flush_lr_state.
 func (g *VGIC) flush(v *VCPU) int {
-	list, me, vi := g.redist(v).list, int32(v.Index), &v.A64.Virtual
+	r, me := g.redist(v), int32(v.Index)
+	list, vi := r.list, &r.cpu
 	if len(list) > its.NumLR {
 		g.sort(me, list)
 	}
@@ -200,7 +202,7 @@ func listRegister(p *its.Interrupt) its.LR {
 // fold takes the state back from the list registers after an exit:
 // vgic_v3_fold_lr_state. Then the list keeps what still has to be delivered here.
 func (g *VGIC) fold(v *VCPU) {
-	vi := &v.A64.Virtual
+	vi := &g.redist(v).cpu
 	for i, w := range vi.LR[:v.A64.used] {
 		if p := g.interrupt(int32(v.Index), w.VINTID()); p != nil {
 			ended := p.Active && !w.Active()
@@ -295,8 +297,9 @@ func (g *VGIC) sendSGI(v *VCPU, w its.SGIR, group1 bool) {
 	}
 }
 
-// syncList saves, restores or hashes a vCPU's list.
+// syncList saves, restores or hashes a vCPU's list and its CPU interface.
 func (r *redist) syncList(c *sim.Codec) {
+	r.cpu.Sync(c)
 	sim.Slice(c, &r.list, func(c *sim.Codec, intid *uint32) { c.U32(intid) })
 }
 

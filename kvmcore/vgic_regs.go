@@ -18,9 +18,6 @@ type access struct {
 	err    Errno  // for userspace
 }
 
-// user32 is the result of userspace's access.
-func (a *access) user32() (uint32, Errno) { return uint32(a.val), a.err }
-
 // read makes reg, or the part of it that is accessed, the value read.
 func (a *access) read(reg uint64) {
 	if a.write {

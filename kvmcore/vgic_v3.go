@@ -2,9 +2,8 @@ package kvmcore
 
 import "ringmap/mmu"
 
-// VGICv3 is the device "kvm-arm-vgic-v3": the attributes of distributor and
-// redistributors. Groups 6 (CPU interface) and 7 (levels of interrupt lines)
-// have nothing behind them here and are ENXIO.
+// VGICv3 is the device "kvm-arm-vgic-v3": the attributes of distributor,
+// redistributors and CPU interfaces.
 type VGICv3 struct{ vgic *VGIC }
 
 // Limits of GroupNrIRQs: at least 32 shared interrupts, at most 1024 in all.
@@ -38,8 +37,11 @@ func (d *VGICv3) SetAttr(group uint32, attr uint64, size int, val uint64) Errno 
 			return g.savePending()
 		}
 		return ENXIO
-	case GroupDistRegs, GroupRedistRegs:
-		_, e := g.userRegister(group, attr, true, uint32(val))
+	case GroupDistRegs, GroupRedistRegs, GroupCPUSysregs, GroupLevelInfo:
+		if group != GroupCPUSysregs {
+			val &= 1<<32 - 1
+		}
+		_, e := g.userRegister(group, attr, true, val)
 		return e
 	}
 	return ENXIO
@@ -62,9 +64,8 @@ func (d *VGICv3) GetAttr(group uint32, attr uint64, size int) (uint64, Errno) {
 		return 0, ENXIO
 	case GroupNrIRQs:
 		return uint64(max(g.nrIRQs, numPrivateIRQs)), OK
-	case GroupDistRegs, GroupRedistRegs:
-		v, e := g.userRegister(group, attr, false, 0)
-		return uint64(v), e
+	case GroupDistRegs, GroupRedistRegs, GroupCPUSysregs, GroupLevelInfo:
+		return g.userRegister(group, attr, false, 0)
 	}
 	return 0, ENXIO
 }
@@ -90,8 +91,8 @@ func (g *VGIC) setAddr(attr, addr uint64) Errno {
 	return ENXIO
 }
 
-// userRegister is vgic_v3_attr_regs_access: userspace reads or writes 32 bits.
-func (g *VGIC) userRegister(group uint32, attr uint64, write bool, val uint32) (uint32, Errno) {
+// userRegister is vgic_v3_attr_regs_access: userspace reads or writes a register.
+func (g *VGIC) userRegister(group uint32, attr uint64, write bool, val uint64) (uint64, Errno) {
 	offset := uint32(attr)
 	var v *VCPU
 	if group == GroupDistRegs {
@@ -109,11 +110,18 @@ func (g *VGIC) userRegister(group uint32, attr uint64, write bool, val uint32) (
 	case !g.initialised && !g.allowedBeforeInit(group, offset):
 		return 0, EBUSY
 	}
-	a := access{offset: offset, size: 4, write: write, user: true, val: uint64(val)}
-	if group == GroupDistRegs {
-		return g.distAccess(&a).user32()
+	a := access{offset: offset, size: 4, write: write, user: true, val: val}
+	switch group {
+	case GroupCPUSysregs:
+		return g.cpuRegister(v, uint16(attr), write, val)
+	case GroupLevelInfo:
+		return g.lineLevels(v, offset, write, uint32(val))
+	case GroupDistRegs:
+		g.distAccess(&a)
+	default:
+		g.redistAccess(v, &a)
 	}
-	return g.redistAccess(v, &a).user32()
+	return a.val, a.err
 }
 
 // allowedBeforeInit is reg_allowed_pre_init of newer kernels: registers that say
