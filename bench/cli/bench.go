@@ -12,7 +12,6 @@ import (
 
 	"ringmap/bench"
 	"ringmap/bench/gobench"
-	"ringmap/bench/live"
 	"ringmap/sim"
 )
 
@@ -58,12 +57,11 @@ the simulator itself.`,
 		}
 		options := bench.SuiteOptions{Sets: set, Count: count, Workers: jobs}
 		if metrics != "" {
-			server, err := live.Listen(metrics)
+			server, err := serveMetrics(t, metrics)
 			if err != nil {
-				return fmt.Errorf("--metrics %s: %w", metrics, err)
+				return err
 			}
 			defer server.Close()
-			fmt.Fprintf(t.err, "metrics at http://%s/metrics\n", server.Addr)
 			options.Publish = func(c bench.Case, p bench.Progress, stats []sim.Stat) {
 				server.Publish(c.Name, p.Cycle, p.Share, stats)
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ringmap/bench"
-	"ringmap/bench/live"
 	"ringmap/bench/scenario"
 	"ringmap/sim"
 )
@@ -219,12 +218,11 @@ func simulates(t *terminal, cmd *cobra.Command, flags *runFlags) *cobra.Command 
 			return err
 		}
 		if metrics != "" {
-			server, err := live.Listen(metrics)
+			server, err := serveMetrics(t, metrics)
 			if err != nil {
-				return fmt.Errorf("--metrics %s: %w", metrics, err)
+				return err
 			}
 			defer server.Close()
-			fmt.Fprintf(t.err, "metrics at http://%s/metrics\n", server.Addr)
 			opts.Publish = func(p bench.Progress, stats []sim.Stat) { server.Publish(string(s.Name), p.Cycle, p.Share, stats) }
 		}
 		began := time.Now()

@@ -15,8 +15,11 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"ringmap/bench"
+	"ringmap/bench/live"
 	"ringmap/bench/store"
 	"ringmap/bench/sweep"
+	"ringmap/sim"
 )
 
 func sweepCommand(t *terminal) *cobra.Command {
@@ -25,6 +28,7 @@ func sweepCommand(t *terminal) *cobra.Command {
 		workers          int
 		set, stats       []string
 		dry, asJSON      bool
+		metrics          string
 	)
 	cmd := &cobra.Command{
 		Use:   "sweep FILE",
@@ -61,6 +65,7 @@ again, it goes on where it was.
 	cmd.Flags().StringArrayVar(&set, "set", nil, "set a key of the scenario, as `a.b=c`, to one value or several; may be repeated")
 	cmd.Flags().StringSliceVar(&stats, "stat", nil, "report on statistic `NAME`, instead of those in sweep.stats; may be repeated")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&metrics, "metrics", "", "show every statistic of the points that run to Prometheus, at `ADDR`: a port, or host:port")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "list the points in the order in which they would run, and run none")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		var settings []sweep.Setting
@@ -89,7 +94,16 @@ again, it goes on where it was.
 		if storePath == "" {
 			storePath = defaultStore(args[0], o.Shard)
 		}
-		return runSweep(t, s, storePath, o, asJSON)
+		var server *live.Server
+		if metrics != "" {
+			if server, err = serveMetrics(t, metrics); err != nil {
+				return err
+			}
+			defer server.Close()
+			o.Ended = server.Forget
+			o.Publish = func(point string, p bench.Progress, stats []sim.Stat) { server.Publish(point, p.Cycle, p.Share, stats) }
+		}
+		return runSweep(t, s, storePath, o, asJSON, server)
 	}
 	return cmd
 }
@@ -128,7 +142,7 @@ func counted(c sweep.Counts, points int) string {
 	return text
 }
 
-func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options, asJSON bool) (err error) {
+func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options, asJSON bool, server *live.Server) (err error) {
 	st, err := store.Open(path)
 	if err != nil {
 		return err
@@ -139,7 +153,14 @@ func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options, asJSON 
 	// -j N is N cores, the collector of garbage included.
 	runtime.GOMAXPROCS(o.Workers)
 	bar := newPointBar(t, len(s.Points))
-	o.Progress = bar.update
+	o.Progress = func(done, all int) {
+		bar.update(done, all)
+		if server != nil {
+			server.Show("sweep_points", "points of the sweep, of this shard", float64(all))
+			server.Show("sweep_points_done", "of these, finished", float64(done))
+		}
+	}
+	o.Progress(0, len(s.Points))
 	began := time.Now()
 	out, err := s.Run(ctx, st, o)
 	bar.finish()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ringmap/bench"
+	"ringmap/bench/live"
 	"ringmap/bench/scenario"
 	"ringmap/bench/view"
 )
@@ -82,4 +83,14 @@ func (f *viewFlags) write(t *terminal, r *bench.Result) error {
 			f.perfetto, humanize.Comma(int64(f.events)), humanize.Comma(int64(r.TraceOmitted)))
 	}
 	return writeFile(f.perfetto, r.Trace)
+}
+
+// serveMetrics starts the server of --metrics and says where it is.
+func serveMetrics(t *terminal, addr string) (*live.Server, error) {
+	server, err := live.Listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
+	}
+	fmt.Fprintf(t.err, "metrics at http://%s/metrics\n", server.Addr)
+	return server, nil
 }

@@ -90,6 +90,15 @@ func (s *Server) Publish(run string, cycle uint64, share float64, stats []sim.St
 	s.runs[run] = m
 }
 
+// Show publishes a number about all runs together, such as how many there are.
+func (s *Server) Show(name, help string, v float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs["\x00"+name] = []prometheus.Metric{
+		prometheus.MustNewConstMetric(prometheus.NewDesc("ringmap_"+name, help, nil, nil), prometheus.GaugeValue, v),
+	}
+}
+
 // Forget drops a run that is over.
 func (s *Server) Forget(run string) {
 	s.mu.Lock()

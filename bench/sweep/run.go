@@ -12,6 +12,7 @@ import (
 	"ringmap/bench"
 	"ringmap/bench/scenario"
 	"ringmap/bench/store"
+	"ringmap/sim"
 )
 
 // Shard is one part of a sweep: of N parts the I-th, from 1. Which points it
@@ -44,6 +45,20 @@ type Options struct {
 	Workers  int // points that run at a time; at least 1
 	Shard    Shard
 	Progress func(done, all int) // called when a point is finished; nil = never
+
+	// Publish is bench.Options.Publish for every point, by its name, and Ended is called
+	// when a point is over; on the points' goroutines. nil = never.
+	Publish func(point string, p bench.Progress, stats []sim.Stat)
+	Ended   func(point string)
+}
+
+// watch lets a run of a point be seen from outside.
+func (o *Options) watch(point string, run *bench.Options) (ended func()) {
+	if o.Publish == nil {
+		return func() {}
+	}
+	run.Publish = func(p bench.Progress, stats []sim.Stat) { o.Publish(point, p, stats) }
+	return func() { o.Ended(point) }
 }
 
 // Outcome says what a run of a sweep did.
@@ -166,7 +181,7 @@ func (s *Sweep) Run(ctx context.Context, st *store.Store, o Options) (out Outcom
 			}
 		}
 	}()
-	w := &worker{store: st, baselines: map[string]*shared{}}
+	w := &worker{store: st, options: &o, baselines: map[string]*shared{}}
 	for range max(o.Workers, 1) {
 		go func() {
 			for t := range next {
@@ -230,6 +245,7 @@ func keep(st *store.Store, r result, out *Outcome) error {
 // worker runs tasks; all goroutines share it.
 type worker struct {
 	store     *store.Store
+	options   *Options
 	mu        sync.Mutex
 	baselines map[string]*shared
 }
@@ -266,6 +282,7 @@ func (w *worker) run(s *Sweep, t task) (r result) {
 		}
 		o.Without = &b
 	}
+	defer w.options.watch(s.String(s.Points[t.n]), &o)()
 	res, err := t.job.Run(o)
 	if err != nil {
 		r.err = fmt.Errorf("point %s: %w", s.String(s.Points[t.n]), err)
