@@ -345,6 +345,7 @@ func (v *VCPU) emulated(write bool, value uint64) {
 // skip goes on behind the present instruction: kvm_incr_pc.
 func (v *VCPU) skip() {
 	v.A64.State.PC += 4
+	v.A64.State.SS = false
 	v.retire()
 }
 

@@ -4,22 +4,33 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
+type unitTest struct{ name, file, args, vcpus string }
+
 // kvmUnitTests are steps of kvm-unit-tests/arm/unittests.cfg with the arguments
 // that it gives.
-var kvmUnitTests = []struct{ name, file, args, vcpus string }{
+var kvmUnitTests = []unitTest{
 	{"dummy", "dummy", "", "1"},
 	{"selftest-setup", "selftest", "setup smp=2 mem=256", "2"},
 	{"selftest-vectors-kernel", "selftest", "vectors-kernel", "1"},
 	{"selftest-vectors-user", "selftest", "vectors-user", "1"},
 	{"selftest-smp", "selftest", "smp", "4"},
-	{"selftest-smp-64", "selftest", "smp", "64"},
 	{"cache", "cache", "", "1"},
 	{"psci", "psci", "", "4"},
+	{"debug-bp", "debug", "bp", "1"},
+	{"debug-wp", "debug", "wp", "1"},
+	{"debug-sstep", "debug", "ss", "1"},
+	{"fpu-context", "fpu", "", "2"},
+}
+
+// atomicTests are more of them, which wait for long.
+var atomicTests = []unitTest{
 	{"timer", "timer", "", "1"},
 	{"gicv3-ipi", "gic", "ipi", "4"},
+	{"selftest-smp-64", "selftest", "smp", "64"},
 	{"gicv3-ipi-64", "gic", "ipi", "64"},
 	{"gicv3-active", "gic", "active", "4"},
 	{"its-introspection", "gic", "its-introspection", "4"},
@@ -33,27 +44,32 @@ func TestKVMUnitTests(t *testing.T) {
 	if dir == "" {
 		t.Skip("RINGMAP_KVM_UNIT_TESTS does not name a folder of flat binaries of kvm-unit-tests")
 	}
+	for _, c := range append(slices.Clone(kvmUnitTests), atomicTests...) {
+		t.Run(c.name+"/atomic", func(t *testing.T) { runUnitTest(t, dir, c, "atomic") })
+	}
 	for _, c := range kvmUnitTests {
-		t.Run(c.name, func(t *testing.T) {
-			file := filepath.Join(dir, c.file+".flat")
-			if _, err := os.Stat(file); err != nil {
-				t.Skip(err)
-			}
-			o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
-				"--set", "host.clock=100MHz") // they wait by the counter: fewer cycles a second, fewer to simulate
-			var r struct {
-				Exit     *int64 `json:"guest_exit_status"`
-				Finished string
-				Audit    struct {
-					Lost uint64 `json:"lost_pages"`
-				}
-			}
-			if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
-				t.Fatal(err)
-			}
-			if r.Exit == nil || *r.Exit != 1 || r.Finished != "system off" || r.Audit.Lost != 0 {
-				t.Errorf("ended with %v, %s, %d pages lost:\n%s", r.Exit, r.Finished, r.Audit.Lost, o.stderr)
-			}
-		})
+		t.Run(c.name+"/inorder", func(t *testing.T) { runUnitTest(t, dir, c, "inorder") })
+	}
+}
+
+func runUnitTest(t *testing.T, dir string, c unitTest, model string) {
+	file := filepath.Join(dir, c.file+".flat")
+	if _, err := os.Stat(file); err != nil {
+		t.Skip(err)
+	}
+	o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
+		"--set", "host.clock=100MHz", "--set", "cpu.model="+model) // they wait by the counter: fewer cycles a second, fewer to simulate
+	var r struct {
+		Exit     *int64 `json:"guest_exit_status"`
+		Finished string
+		Audit    struct {
+			Lost uint64 `json:"lost_pages"`
+		}
+	}
+	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Exit == nil || *r.Exit != 1 || r.Finished != "system off" || r.Audit.Lost != 0 {
+		t.Errorf("ended with %v, %s, %d pages lost:\n%s", r.Exit, r.Finished, r.Audit.Lost, o.stderr)
 	}
 }

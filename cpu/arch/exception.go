@@ -59,8 +59,11 @@ func (p *PE) record(e *Exception, el uint8) {
 	s, bank := p.State, &banks[el-1]
 	if e.Kind == Sync || e.Kind == SError {
 		s.Reg[bank.esr] = e.ESR
-		if ec := EC(e.ESR >> esrEC); el == s.EL && (ec == ECInstruction || ec == ECData) {
-			s.Reg[bank.esr] += 1 << esrEC // from the same EL
+		if el == s.EL {
+			switch EC(e.ESR >> esrEC) {
+			case ECInstruction, ECData, ECBreakpoint, ECStep, ECWatchpoint:
+				s.Reg[bank.esr] += 1 << esrEC // from the same EL
+			}
 		}
 	}
 	if e.HasFAR {
@@ -119,9 +122,9 @@ func (p *PE) ExceptionReturn() (e Exception, failed bool) {
 // SetPSTATE restores PSTATE from a saved one: SetPSTATEFromPSR.
 func (p *PE) SetPSTATE(spsr uint64) {
 	s := p.State
+	s.SS = s.returnSS(spsr) // by the PSTATE before
 	s.NZCV, s.DAIF = uint8(spsr>>28&15), uint8(spsr>>6&15)
 	s.PAN, s.UAO = spsr&spsrPAN != 0, spsr&spsrUAO != 0
-	s.SS = false // there is no software step
 	if s.illegalReturn(spsr) {
 		s.IL = true
 		return

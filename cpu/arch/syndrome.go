@@ -20,6 +20,9 @@ const (
 	ECData         EC = 0x24 // data abort from a lower EL; 0x25 from the same
 	ECSPAlignment  EC = 0x26
 	ECSError       EC = 0x2f
+	ECBreakpoint   EC = 0x30 // from a lower EL; 0x31 from the same
+	ECStep         EC = 0x32 // as above
+	ECWatchpoint   EC = 0x34 // as above
 	ECBRK          EC = 0x3c
 )
 
@@ -41,6 +44,7 @@ const (
 	issCM    = 1 << 8
 	issS1PTW = 1 << 7
 	issWnR   = 1 << 6
+	issEX    = 1 << 6 // of software step: a load-exclusive was stepped
 
 	// MSR, MRS, SYS
 	issOp0, issOp2, issOp1, issCRn, issRt, issCRm = 20, 17, 14, 10, 5, 1
@@ -57,6 +61,7 @@ const (
 	StatusExternal     FaultStatus = 0x10 // synchronous external abort
 	StatusExternalWalk FaultStatus = 0x14 // …on a walk, plus the level
 	StatusAlignment    FaultStatus = 0x21
+	StatusDebug        FaultStatus = 0x22 // a debug exception
 	StatusExclusive    FaultStatus = 0x35 // exclusive or atomic where memory does not support it
 )
 

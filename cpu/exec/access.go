@@ -98,6 +98,9 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 	if va&(align-1) != 0 {
 		return 0, e.misaligned(va, n, a)
 	}
+	if e.watching && e.watched(va, n, a) {
+		return 0, false
+	}
 	if s := e.front(va, a); s.key == va>>mmu.FrameShift|e.key {
 		return s.pa | mmu.PA(va&pageMask), true
 	}
@@ -114,6 +117,9 @@ func (e *Exec) locate(va, n uint64, a mmu.Access, align uint64) (mmu.PA, bool) {
 		if natural := n & -n; va&(natural-1) != 0 {
 			return 0, e.misaligned(va, n, a)
 		}
+		return pa, true
+	}
+	if e.watching {
 		return pa, true
 	}
 	*e.front(va, a) = slot{va>>mmu.FrameShift | e.key, e.mem.Frame(pa.PFN()), pa &^ pageMask}

@@ -68,6 +68,9 @@ type Exec struct {
 	fetchMode   mmu.Mode
 	checkSP     bool
 	aligned     bool // every access must be
+	debugging   bool // see debug.go
+	watching    bool // every access may meet a watchpoint
+	excepted    bool // an instruction has taken an exception
 	reads       [frontSlots]slot
 	writes      [frontSlots]slot
 	fetches     [frontSlots]fetchSlot
@@ -203,6 +206,7 @@ func (e *Exec) settle() bool {
 		e.forget()
 	}
 	e.checkSP, e.aligned = e.PE.ChecksSP(), e.PE.ChecksAlignment()
+	e.debugging, e.watching = e.PE.Debugging()
 	e.setMode()
 	return false
 }
@@ -230,7 +234,7 @@ const modeBits = 2
 
 // keyOf is what the keys of valid slots have above the page's number.
 func (e *Exec) keyOf(m mmu.Mode) uint64 {
-	if e.model != Atomic {
+	if e.model != Atomic || e.watching {
 		m = noMode
 	}
 	return e.fetchKeyOf(m)

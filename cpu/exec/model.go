@@ -74,7 +74,7 @@ func (e *Exec) Run(limit sim.Cycle) Stop {
 	}
 	if e.model == Inorder {
 		e.resume()
-		for !e.settle() && e.Now < limit && e.Retired < e.until && e.inorder(limit) {
+		for !e.settle() && e.Now < limit && e.Retired < e.until && e.run(limit) {
 		}
 		e.pipe.now = e.Now
 	} else {
@@ -82,7 +82,7 @@ func (e *Exec) Run(limit sim.Cycle) Stop {
 		if left := e.until - e.Retired; left < uint64(limit-began) && began < limit {
 			limit = began + sim.Cycle(left)
 		}
-		for !e.settle() && e.Now < limit && e.blocks(limit) {
+		for !e.settle() && e.Now < limit && e.run(limit) {
 		}
 		e.Retired += uint64(e.Now - began - e.spent)
 	}

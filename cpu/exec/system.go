@@ -195,6 +195,7 @@ const (
 	faultFetch
 	faultData
 	faultFP
+	faultWatch
 	faultOther
 )
 
@@ -203,8 +204,16 @@ func (e *Exec) fails(k faultKind) bool {
 	return false
 }
 
+// interrupt takes an exception between two instructions; false stops the run.
+func (e *Exec) interrupt(x arch.Exception) bool {
+	e.stop.Inst = isa.Inst{}
+	e.fault = fault{kind: faultOther, exception: x}
+	return e.except()
+}
+
 // except takes the exception of a fault; false stops the run.
 func (e *Exec) except() bool {
+	e.excepted = true
 	e.saveSpecial()
 	f := &e.fault
 	x := e.exception()
@@ -229,6 +238,8 @@ func (e *Exec) exception() arch.Exception {
 		return e.PE.InstructionAbort(f.abort)
 	case faultData:
 		return e.PE.DataAbort(f.abort, f.write, false, transfer(&e.stop.Inst))
+	case faultWatch:
+		return e.PE.Watchpoint(uint64(f.abort.VA), f.write)
 	case faultFP:
 		return e.PE.RegTrap(e.PE.FPTrap(), 0, 0, false)
 	case faultOther:
