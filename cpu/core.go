@@ -30,13 +30,17 @@ type CoreStats struct {
 	StallCycles uint64 // spent waiting for memory, with caches; 0 without
 }
 
-// Exec runs a block of micro-ops: memory effects at once, time by the costs. The
-// values loaded are in b.Out.
+// Exec runs a block of micro-ops. The values loaded are in b.Out.
 func (c *Core) Exec(b *mmu.Block) {
 	if c.timed != nil {
 		c.execTimed(b)
 		return
 	}
+	c.execAtomic(b)
+}
+
+// execAtomic is Exec without caches: memory effects at once, time by the costs.
+func (c *Core) execAtomic(b *mmu.Block) {
 	costs, mem, now := &c.machine.Costs, c.mem, c.Now
 	c.Stats.Ops += uint64(b.N)
 	for i := range b.Ops[:b.N] {

@@ -42,16 +42,20 @@ func (c *Core) execTimed(b *mmu.Block) {
 	c.Stats.Ops += uint64(b.N)
 	for i := range b.Ops[:b.N] {
 		op := &b.Ops[i]
+		what := op.What
+		if what == mmu.KernelData {
+			what = b.What
+		}
 		switch op.Kind {
 		case mmu.OpLoad:
-			c.Now = t.load(c.ID, op.Addr, op.What, c.Now)
+			c.Now = t.load(c.ID, op.Addr, what, c.Now)
 			b.Out[i] = mem.Load(op.Addr, op.Size)
 		case mmu.OpStore:
-			c.Now = t.store(c.ID, op.Addr, op.What, op.Flags, c.Now) + sim.Cycle(costs.Store)
+			c.Now = t.store(c.ID, op.Addr, what, op.Flags, c.Now) + sim.Cycle(costs.Store)
 			mem.Store(op.Addr, op.Size, op.Val, b.By)
 		case mmu.OpTouch:
-			c.Now = t.load(c.ID, op.Addr, op.What, c.Now)
-			c.Now = t.store(c.ID, op.Addr, op.What, 0, c.Now) + sim.Cycle(costs.Store)
+			c.Now = t.load(c.ID, op.Addr, what, c.Now)
+			c.Now = t.store(c.ID, op.Addr, what, 0, c.Now) + sim.Cycle(costs.Store)
 		case mmu.OpDelay:
 			c.Now += sim.Cycle(op.Val)
 		case mmu.OpBarrier:
@@ -60,7 +64,7 @@ func (c *Core) execTimed(b *mmu.Block) {
 			c.Now = max(c.Now, t.drained) // the DSB before it
 			c.invalidate(op)
 		default:
-			c.Now = t.atomic(c.ID, op, c.Now, sim.Cycle(costs.RMW))
+			c.Now = t.atomic(c.ID, op, what, c.Now, sim.Cycle(costs.RMW))
 			b.Out[i] = mem.Apply(op, b.By)
 		}
 	}
@@ -106,14 +110,14 @@ func (t *timed) barrier(flags uint8, now sim.Cycle) sim.Cycle {
 }
 
 // atomic is a read-modify-write: cycles when its line is in L1D already.
-func (t *timed) atomic(core int, op *mmu.Op, now, cycles sim.Cycle) sim.Cycle {
+func (t *timed) atomic(core int, op *mmu.Op, w mmu.What, now, cycles sim.Cycle) sim.Cycle {
 	now = max(now, t.fence)
 	if op.Flags&mmu.OpRelease != 0 {
 		now = max(now, t.drained)
 	}
 	ready := now + t.hit
 	if !t.own.StoreHit(op.Addr, now) {
-		ready = t.sys.Access(core, op.Addr, cache.Atomic, op.What, now)
+		ready = t.sys.Access(core, op.Addr, cache.Atomic, w, now)
 	}
 	return ready + max(cycles, t.hit) - t.hit
 }

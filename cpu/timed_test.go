@@ -210,15 +210,15 @@ func TestTimedSplit(t *testing.T) {
 	stores := 0
 	for p.Next(&w.b) {
 		for _, op := range w.b.Ops[:w.b.N] {
-			if op.Kind != mmu.OpTLBIIPA && op.What != mmu.Stage2Table {
-				t.Fatalf("a micro-op on %v", op.What)
+			if w.b.What != mmu.Stage2Table {
+				t.Fatalf("micro-ops on %v", w.b.What)
 			}
 			switch op.Kind {
 			case mmu.OpLoad:
-				want = same.Access(0, op.Addr, cache.Load, op.What, want)
+				want = same.Access(0, op.Addr, cache.Load, w.b.What, want)
 			case mmu.OpStore: // one at a time
 				want = max(want, done)
-				done = same.Access(0, op.Addr, cache.Store, op.What, want)
+				done = same.Access(0, op.Addr, cache.Store, w.b.What, want)
 				want++
 				stores++
 			case mmu.OpTLBIIPA:

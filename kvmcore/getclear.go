@@ -250,7 +250,7 @@ func (t *Thread) putBack(s *Slot) uint8 {
 	b.What = mmu.BitmapWord
 	for ; g.next < uint64(len(g.words)) && b.N < mmu.BlockOps; g.next++ {
 		w := g.words[g.next]
-		b.Push(mmu.Op{Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(w.Index), Size: 8, Val: w.Bits})
+		b.Push(mmu.Op{Kind: mmu.OpSetBits, Addr: s.Bitmap.WordPA(w.Index), Size: 8, Val: w.Bits, What: mmu.BitmapWord})
 		s.Bitmap.note(w.Index)
 	}
 	if b.N == 0 {
@@ -366,7 +366,7 @@ func (t *Thread) clearNext(s *Slot) uint8 {
 		i := k.first/64 + w.Index
 		t.Block.What = mmu.BitmapWord
 		t.Block.Store(s.Bitmap.scratchPA(w.Index), 8, w.Bits)
-		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(i), Size: 8, Val: w.Bits})
+		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(i), Size: 8, Val: w.Bits, What: mmu.BitmapWord})
 		return clearTaken
 	}
 	return clearFlush

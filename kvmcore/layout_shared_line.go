@@ -26,17 +26,15 @@ func (t *Thread) pushIndexed(r *Ring, s *Slot, gfn mmu.GFN) {
 	b.Store(e+entrySlot, 4, uint64(s.ASID)<<16|uint64(s.ID))
 	b.Store(e+entryOffset, 8, uint64(gfn-s.Base))
 	b.Push(mmu.Op{Kind: mmu.OpBarrier, Flags: mmu.OpRelease}) // smp_wmb
-	b.What = mmu.RingIndex
-	b.Store(r.Avail, 4, uint64(r.Next(r.DirtyIndex)))
+	b.Push(mmu.Op{Kind: mmu.OpStore, Addr: r.Avail, Size: 4, Val: uint64(r.Next(r.DirtyIndex)), What: mmu.RingIndex})
 }
 
 // loadIndexed loads userspace's index and the entry at the reset index.
 func (t *Thread) loadIndexed(r *Ring) uint8 {
 	e, b := r.EntryPA(r.ResetIndex), &t.Block
 	b.Delay(t.resetCost(r))
-	b.What = mmu.RingIndex
-	t.reset.first = uint8(b.LoadAcquire(r.Fetch, 4))
 	b.What = mmu.RingEntry
+	t.reset.first = uint8(b.Push(mmu.Op{Kind: mmu.OpLoad, Addr: r.Fetch, Size: 4, Flags: mmu.OpAcquire, What: mmu.RingIndex}))
 	b.Load(e+entrySlot, 4)
 	b.Load(e+entryOffset, 8)
 	if t.vm.Design.Sized {

@@ -366,6 +366,6 @@ func (t *Thread) clearBatchBits() {
 			}
 			rest &= rest - 1
 		}
-		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(word), Size: 8, Val: mask})
+		t.Block.Push(mmu.Op{Kind: mmu.OpClearBits, Addr: s.Bitmap.WordPA(word), Size: 8, Val: mask, What: mmu.BitmapWord})
 	}
 }

@@ -167,10 +167,14 @@ const ringStructs mmu.PA = 1 << 28
 // touchIndex is the update of a ring's dirty_index or reset_index, which are in one
 // line. Only caches see it.
 func (t *Thread) touchIndex(r *Ring) {
-	if t.Host.Machine.Caches != nil {
-		line := mmu.PA(r.Base.PFN() % (1 << 22)) // no two rings of a machine up to 16 GiB
-		t.Block.Touch(ringStructs+line<<cache.LineShift, mmu.RingIndex)
+	if t.caches {
+		t.touchRing(r)
 	}
+}
+
+func (t *Thread) touchRing(r *Ring) {
+	line := mmu.PA(r.Base.PFN() % (1 << 22)) // no two rings of a machine up to 16 GiB
+	t.Block.Touch(ringStructs+line<<cache.LineShift, mmu.RingIndex)
 }
 
 // overrun books what a push on a full ring destroys: the record in the entry it

@@ -101,7 +101,8 @@ type Thread struct {
 	Block  mmu.Block         // the program of the current step
 	Cycles [NumCauses]uint64 // where this thread's time went
 
-	vm        *VM // of the path that runs
+	caches    bool // are modelled
+	vm        *VM  // of the path that runs
 	stack     [pathDepth]frame
 	depth     int
 	waiting   *Lock
@@ -122,7 +123,7 @@ type Thread struct {
 
 // NewThread makes a host thread that runs on core.
 func (h *Host) NewThread(core *cpu.Core, name string) *Thread {
-	t := &Thread{ID: len(h.threads), Name: name, Host: h, Core: core}
+	t := &Thread{ID: len(h.threads), Name: name, Host: h, Core: core, caches: h.Machine.Caches != nil}
 	h.threads = append(h.threads, t)
 	return t
 }

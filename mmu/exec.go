@@ -52,6 +52,11 @@ func (b *Block) Sync(c *sim.Codec) {
 	}
 	b.N = int(n)
 	sim.Uint(c, &b.By)
+	sim.Uint(c, &b.What)
+	if b.What >= NumWhats {
+		c.Fail(errBlock)
+		b.What = KernelData
+	}
 	for i := range b.N {
 		op := &b.Ops[i]
 		sim.Uint(c, &op.Addr)

@@ -97,7 +97,7 @@ func (p *MapProgram) found(b *Block, d Desc) bool {
 func (p *MapProgram) lock(b *Block) bool {
 	if p.shared {
 		p.state = editSwapped
-		b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(p.old), Val: uint64(DescLocked)})
+		b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(p.old), Val: uint64(DescLocked), What: Stage2Table})
 		return true
 	}
 	b.Store(p.at, 8, uint64(DescLocked))

@@ -80,7 +80,7 @@ func (p *RelaxProgram) found(b *Block, d Desc) bool {
 	if grown := d.Allow(p.prot); grown != d {
 		if p.shared {
 			p.state = editSwapped
-			b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(d), Val: uint64(grown)})
+			b.Push(Op{Kind: OpCAS, Addr: p.at, Size: 8, Old: uint64(d), Val: uint64(grown), What: Stage2Table})
 		} else {
 			b.Store(p.at, 8, uint64(grown))
 		}

@@ -34,7 +34,7 @@ type Op struct {
 	Kind  OpKind
 	Size  uint8
 	Flags uint8
-	What  What // what lies at Addr
+	What  What // what lies at Addr; KernelData = what the block says
 }
 
 // BlockOps is the most micro-ops that one step of a path hands to a core.
@@ -43,13 +43,11 @@ const BlockOps = 8
 // Block is a short micro-op program: the unit that a path hands to a core and
 // whose loaded values it reads back in its next step.
 type Block struct {
-	N   int
-	Ops [BlockOps]Op
-	Out [BlockOps]uint64
-	By  Writer // who the stores are for
-	// What lies where the ops to come access memory, until the next Reset. An op
-	// given to Push may say it for itself.
-	What What
+	N    int
+	Ops  [BlockOps]Op
+	Out  [BlockOps]uint64
+	By   Writer // who the stores are for
+	What What   // what lies where the ops access memory, but for those that say it themselves
 }
 
 // Reset empties the block for the next step.
@@ -85,10 +83,7 @@ func (b *Block) Delay(n uint64) {
 // Push appends any micro-op and returns its index in Out.
 func (b *Block) Push(op Op) int {
 	i := b.add(op.Kind, op.Flags, op.Addr, op.Size, op.Val)
-	b.Ops[i].Old = op.Old
-	if op.What != KernelData {
-		b.Ops[i].What = op.What
-	}
+	b.Ops[i].Old, b.Ops[i].What = op.Old, op.What
 	return i
 }
 
@@ -102,7 +97,7 @@ func (b *Block) add(kind OpKind, flags uint8, pa PA, size uint8, v uint64) int {
 	i := b.N
 	op := &b.Ops[i]
 	op.Addr, op.Val, op.Old = pa, v, 0
-	op.Kind, op.Size, op.Flags, op.What = kind, size, flags, b.What
+	op.Kind, op.Size, op.Flags, op.What = kind, size, flags, KernelData
 	b.N = i + 1
 	return i
 }

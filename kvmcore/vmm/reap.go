@@ -99,8 +99,7 @@ func (t *thread) loadFlags() int {
 	v, i := t.v, t.reap.ring
 	r := v.VM.Ring(i)
 	if v.VM.Design.Layout.Indexed {
-		t.kt.Block.What = mmu.RingIndex
-		return t.kt.Block.LoadAcquire(r.Avail, 4)
+		return t.kt.Block.Push(mmu.Op{Kind: mmu.OpLoad, Addr: r.Avail, Size: 4, Flags: mmu.OpAcquire, What: mmu.RingIndex})
 	}
 	t.kt.Block.What = mmu.RingEntry
 	return t.kt.Block.LoadAcquire(r.EntryPA(v.fetch[i]), 4)
