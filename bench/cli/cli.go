@@ -110,7 +110,9 @@ func newRoot(t *terminal) *cobra.Command {
 		Short: "Who records each dirty page of an arm64 KVM guest, what it costs, and whether one is lost",
 		Long: `ringmap simulates an arm64 KVM host cycle by cycle and answers one question:
 when guest memory is written, by whom is the page recorded, what does recording
-cost, and is anything lost?`,
+cost, and is anything lost?
+
+New here? ` + "`ringmap help start`" + `. Exit status 0 yes, 1 no, 2 bad input: ` + "`ringmap help status`" + `.`,
 		Example: `  ringmap run scenarios/linux-4vcpu.yaml
   ringmap run --pattern zipf --mode ring+bitmap --ring 4096 --vcpus 4 --memory 1GiB
   ringmap run scenarios/linux-4vcpu.yaml --set tracking.mode=ring --json
@@ -148,14 +150,15 @@ cost, and is anything lost?`,
 		versionCommand(t),
 	)
 	root.SetHelpCommand(helpCommand(root))
+	arrange(root)
 	return root
 }
 
 // helpCommand is `ringmap help [command]`.
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [command]",
-		Short: "Explain a command",
+		Use:   "help [command|topic]",
+		Short: "Explain a command or a topic: start, status, exact",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil {

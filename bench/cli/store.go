@@ -56,7 +56,9 @@ func storeInfo(t *terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info STORE",
 		Short: "List the sweeps of a store and how far they are",
-		Args:  exactly(1, "a store"),
+		Example: `  ringmap store info linux.db
+  ringmap store info linux.db --columns`,
+		Args: exactly(1, "a store"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&columns, "columns", false, "list the columns that a query can name")
