@@ -195,7 +195,7 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum,
 		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed), CPUs: p.CPUs}
 	if track != vmm.TrackOff {
-		spec.RingMax = uint32(p.RingMax)
+		spec.RingMax, spec.Mistake = uint32(p.RingMax), p.Mistake
 	} else {
 		spec.Edits = 0
 	}
@@ -212,7 +212,7 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 			return err
 		}
 	case p.Program && !s.ITS.Save.Never:
-		w.Save = m.saveITS
+		w.Save = func(t *kvmcore.Thread) kvmcore.Errno { return saveITS(m.vm, t) }
 	}
 	if p.Outside.Gap != 0 {
 		m.createOutside(s, &w)

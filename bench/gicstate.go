@@ -2,6 +2,7 @@ package bench
 
 import (
 	"ringmap/kvmcore"
+	"ringmap/kvmcore/vmm"
 	"ringmap/sim"
 )
 
@@ -36,9 +37,11 @@ const allOnes = 0xffff_ffff
 // gicWalk visits the registers of GICv3 and ITS in the order in which they are
 // written: what other registers depend on comes first.
 type gicWalk struct {
-	vm  *kvmcore.VM
-	gic kvmcore.Device
-	its kvmcore.Device
+	vm    *kvmcore.VM
+	gic   kvmcore.Device
+	its   kvmcore.Device
+	twice bool // the tables are restored twice: a mistake
+	late  bool // LPIs are enabled when everything else is there: a mistake
 	// reg reads or writes a register that travels.
 	reg func(d kvmcore.Device, group uint32, attr uint64, size int) bool
 	// put writes a value that does not travel; nil when reading.
@@ -61,11 +64,15 @@ func (w *gicWalk) walk() bool {
 		}
 	}
 	for _, v := range w.vm.VCPUs {
-		if !w.redist(v, gicrCTLR) || !w.private(v) {
+		if !w.late && !w.redist(v, gicrCTLR) || !w.private(v) {
 			return false
 		}
 	}
-	return w.shared(dist) && w.interruptTranslation()
+	ok := w.shared(dist) && w.interruptTranslation()
+	for _, v := range w.vm.VCPUs {
+		ok = ok && (!w.late || w.redist(v, gicrCTLR))
+	}
+	return ok
 }
 
 func (w *gicWalk) redist(v *kvmcore.VCPU, at uint64) bool {
@@ -121,6 +128,9 @@ func (w *gicWalk) shared(dist func(uint32) bool) bool {
 // interruptTranslation is the ITS. CBASER comes first, for writing it zeroes both
 // offsets; enabling comes last, for it runs the commands that are left.
 func (w *gicWalk) interruptTranslation() bool {
+	if w.its == nil {
+		return true
+	}
 	its := func(at uint64) bool { return w.reg(w.its, kvmcore.GroupITSRegs, at, 8) }
 	ok := its(gitsCBASER) && its(gitsCREADR) && its(gitsCWRITER)
 	for i := uint64(0); ok && i < 8; i++ {
@@ -128,13 +138,19 @@ func (w *gicWalk) interruptTranslation() bool {
 	}
 	if ok && w.put != nil {
 		ok = w.put(w.its, kvmcore.GroupCtrl, kvmcore.CtrlRestoreTables, 8, 0)
+		if w.twice {
+			w.put(w.its, kvmcore.GroupCtrl, kvmcore.CtrlRestoreTables, 8, 0) // EEXIST, and the VMM does not mind
+		}
 	}
 	return ok && its(gitsCTLR)
 }
 
 // saveGIC reads GICv3 and ITS into c.
-func saveGIC(c *sim.Codec, vm *kvmcore.VM, t *kvmcore.Thread) {
-	w := gicWalk{vm: vm, gic: vm.Devices[0], its: vm.Devices[1]}
+func saveGIC(c *sim.Codec, vm *kvmcore.VM, t *kvmcore.Thread, mistake vmm.Mistake) {
+	w := gicWalk{vm: vm, gic: vm.Devices[0], late: mistake == vmm.MistakeLPIsLate}
+	if len(vm.Devices) > 1 {
+		w.its = vm.Devices[1]
+	}
 	w.reg = func(d kvmcore.Device, group uint32, attr uint64, size int) bool {
 		v, errno := vm.GetAttr(t, d, group, attr, size)
 		c.U64(&v)
@@ -145,8 +161,14 @@ func saveGIC(c *sim.Codec, vm *kvmcore.VM, t *kvmcore.Thread) {
 }
 
 // loadGIC writes them: false if a register or the tables are refused.
-func loadGIC(c *sim.Codec, vm *kvmcore.VM, t *kvmcore.Thread) bool {
-	w := gicWalk{vm: vm, gic: vm.Devices[0], its: vm.Devices[1]}
+func loadGIC(c *sim.Codec, vm *kvmcore.VM, t *kvmcore.Thread, mistake vmm.Mistake) bool {
+	w := gicWalk{
+		vm: vm, gic: vm.Devices[0],
+		late: mistake == vmm.MistakeLPIsLate, twice: mistake == vmm.MistakeRestoreTwice,
+	}
+	if len(vm.Devices) > 1 {
+		w.its = vm.Devices[1]
+	}
 	w.put = func(d kvmcore.Device, group uint32, attr uint64, size int, v uint64) bool {
 		return vm.SetAttr(t, d, group, attr, size, v) == kvmcore.OK
 	}

@@ -81,16 +81,16 @@ func (m *machine) createITS(s *scenario.Scenario) (func(*kvmcore.Thread) kvmcore
 	if s.ITS.Save.Never {
 		return nil, nil
 	}
-	return m.saveITS, nil
+	return func(t *kvmcore.Thread) kvmcore.Errno { return saveITS(m.vm, t) }, nil
 }
 
 // saveITS is what QEMU's state-change handlers do: the ITS's tables, then the
 // pending tables of the GICv3. A restore makes the devices anew, so they are
 // looked up each time, in the order of their creation.
-func (m *machine) saveITS(t *kvmcore.Thread) kvmcore.Errno {
-	gic, its := m.vm.Devices[0], m.vm.Devices[1]
-	if e := m.vm.SetAttr(t, its, kvmcore.GroupCtrl, kvmcore.CtrlSaveTables, 8, 0); e != kvmcore.OK {
+func saveITS(vm *kvmcore.VM, t *kvmcore.Thread) kvmcore.Errno {
+	gic, its := vm.Devices[0], vm.Devices[1]
+	if e := vm.SetAttr(t, its, kvmcore.GroupCtrl, kvmcore.CtrlSaveTables, 8, 0); e != kvmcore.OK {
 		return e
 	}
-	return m.vm.SetAttr(t, gic, kvmcore.GroupCtrl, kvmcore.CtrlSavePending, 8, 0)
+	return vm.SetAttr(t, gic, kvmcore.GroupCtrl, kvmcore.CtrlSavePending, 8, 0)
 }

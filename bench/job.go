@@ -59,8 +59,11 @@ func (f *Files) Prepare(s *scenario.Scenario) (*Job, error) {
 	return &Job{s, p, digest}, nil
 }
 
-// Compares tells whether a run with tracking off has something to be compared with.
-func (j *Job) Compares() bool { return j.plan.Track != vmm.TrackOff }
+// Compares tells whether a run with tracking off has something to be compared with:
+// not when nothing is tracked, and not when a migration stops the clock in between.
+func (j *Job) Compares() bool {
+	return j.plan.Track != vmm.TrackOff && (j.plan.Migrate == nil || j.plan.Until == 0)
+}
 
 // Key names what the run will record, guest.slowdown included: program version,
 // effective scenario with its seed, contents of the trace. Runs of equal keys have

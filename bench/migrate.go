@@ -48,7 +48,7 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 	const align = mmu.PFN(1) << mmu.MaxOrder
 	free := (mmu.PA(end+mmu.FrameSize-1).PFN() + align - 1) / align * align
 	d.host = kvmcore.NewHost(kvmcore.HostSpec{
-		Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 2, Memory: m.dest, Free: free,
+		Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 2, Caches: p.Caches, Memory: m.dest, Free: free,
 	})
 	vm, errno := d.host.CreateVMType(p.IPABits)
 	if errno != kvmcore.OK {
@@ -65,8 +65,9 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 		return err
 	}
 	if p.Program {
-		vm.LoadA64(0, 0, uint64(p.Clock)) // the registers arrive with the state
-		setProgram(&vm.Program, p, s)
+		if err := m.setUpProgram(s, vm, 0, 0); err != nil { // the registers arrive with the state
+			return err
+		}
 	} else {
 		var err error
 		if d.streams, err = m.newStreams(s); err != nil {
@@ -77,8 +78,10 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 		}
 	}
 	if p.ITS.Devices != 0 {
-		if _, err := workloads.CreateGIC(vm); err != nil {
-			return s.Problem("its", "", "at the destination: %v", err)
+		if !p.Program {
+			if _, err := workloads.CreateGIC(vm); err != nil {
+				return s.Problem("its", "", "at the destination: %v", err)
+			}
 		}
 		d.devices = d.host.NewThread(d.host.Machine.Cores[p.VCPUs+1], "devices")
 	}
@@ -86,8 +89,11 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 	if err != nil {
 		return err
 	}
-	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs},
-		vmm.Wiring{Engine: m.engine, Host: d.host, VM: vm, Core: d.host.Machine.Cores[p.VCPUs]})
+	w := vmm.Wiring{Engine: m.engine, Host: d.host, VM: vm, Core: d.host.Machine.Cores[p.VCPUs]}
+	if p.Mistake == vmm.MistakeRestoreTwice {
+		w.Save = func(t *kvmcore.Thread) kvmcore.Errno { return saveITS(vm, t) }
+	}
+	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs}, w)
 	d.in = vmm.Incoming{VMM: d.vmm, Save: m.saveState, Load: m.loadState, Run: m.moveDevices, RunOn: p.RunOn, RunsOn: p.RunsOn}
 	return err
 }
@@ -99,8 +105,8 @@ func (m *machine) saveState(t *kvmcore.Thread) string {
 	m.lost = m.finishAudit()
 	d.audited = true
 	c := sim.NewEncoder()
-	if m.its != nil {
-		saveGIC(c, m.vm, t)
+	if len(m.vm.Devices) != 0 {
+		saveGIC(c, m.vm, t, m.plan.Mistake)
 		d.pending = m.vm.PendingLPIs(d.pending[:0])
 	}
 	m.syncGuest(c, m.vm, m.streams)
@@ -113,7 +119,7 @@ func (m *machine) saveState(t *kvmcore.Thread) string {
 func (m *machine) loadState(t *kvmcore.Thread, state string) bool {
 	d := m.dst
 	c := sim.NewDecoder([]byte(state))
-	if m.its != nil && !loadGIC(c, d.vm, t) {
+	if len(d.vm.Devices) != 0 && !loadGIC(c, d.vm, t, m.plan.Mistake) {
 		return false
 	}
 	m.syncGuest(c, d.vm, d.streams)
@@ -179,8 +185,33 @@ func (m *machine) ledger() (list []audit.Loss) {
 	for _, l := range m.host.Losses {
 		list = append(list, audit.Loss{GFN: l.GFN, Pages: l.Pages, Cause: l.Cause.String(), Cycle: l.At})
 	}
+	return append(list, m.stranded()...)
+}
+
+// stranded are the records that are in a ring where userspace has not come to: a
+// ring whose indices have got out of step is not read any further.
+func (m *machine) stranded() (list []audit.Loss) {
+	if m.vmm == nil || m.vm.Design.Layout.Indexed {
+		return nil
+	}
+	mem := m.host.Machine.Mem
+	for n := range m.vm.Rings() {
+		ring := m.vm.Ring(n)
+		for i := range ring.Size {
+			pa := ring.EntryPA(i)
+			if mem.Load(pa, 4)&kvmcore.RingFlagMask != kvmcore.RingFlagDirty {
+				continue
+			}
+			if s := m.vm.Slots.ByID(uint16(mem.Load(pa+4, 4))); s != nil {
+				list = append(list, audit.Loss{GFN: s.Base + mmu.GFN(mem.Load(pa+8, 8)), Pages: 1, Cause: causeStranded, Cycle: m.engine.Now()})
+			}
+		}
+	}
 	return list
 }
+
+// causeStranded is the cause of pages whose records nobody read.
+const causeStranded = "stranded_in_ring"
 
 // finished tells whether the last VM that runs has ended.
 func (m *machine) finished() bool {
@@ -241,6 +272,9 @@ func (m *machine) recordMigration(r *Result) {
 	}
 	began, total := v.MigrationTime()
 	g.Began, g.Total = uint64(began), uint64(total)
+	if m.vm.Crash() != "" {
+		g.Runs = "nobody"
+	}
 	if !m.stayed() {
 		g.Runs = "destination"
 		for p := range vmm.NumDownParts {

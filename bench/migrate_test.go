@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"ringmap/bench/scenario"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/mmu"
@@ -271,4 +272,24 @@ func (m *machine) guestsLeft() int {
 		return m.dst.vmm.Live()
 	}
 	return m.vmm.Live()
+}
+
+// BenchmarkPrecopy64GiB migrates a guest of 64 GiB that dirties 100,000 pages a
+// second, to completion.
+func BenchmarkPrecopy64GiB(b *testing.B) {
+	for range b.N {
+		s, err := scenario.Load("../scenarios/large/migrate-64gib.yaml")
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := Run(s, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r.Migration.State != "completed" || r.Audit.LostPages != 0 {
+			b.Fatalf("migration %s, %d pages lost", r.Migration.State, r.Audit.LostPages)
+		}
+		b.ReportMetric(float64(r.Migration.Total)/3e9, "simulated-s")
+		b.ReportMetric(float64(len(r.Migration.Rounds)), "rounds")
+	}
 }

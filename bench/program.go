@@ -38,15 +38,20 @@ func (m *machine) loadProgram(s *scenario.Scenario) error {
 			return programProblem(s, fmt.Errorf("%d bytes at %#x: %v", len(seg.Data), seg.Addr, errno))
 		}
 	}
-	if err := m.plan.Board.CreateGIC(m.vm); err != nil {
+	return m.setUpProgram(s, m.vm, p.Entry, p.tree)
+}
+
+// setUpProgram makes a VM one that executes machine code from entry on.
+func (m *machine) setUpProgram(s *scenario.Scenario, vm *kvmcore.VM, entry, tree uint64) error {
+	if err := m.plan.Board.CreateGIC(vm); err != nil {
 		return s.Problem("vm.vcpus", "", "%v", err)
 	}
-	m.vm.LoadA64(p.Entry, p.tree, uint64(m.plan.Clock))
-	setProgram(&m.vm.Program, m.plan, s)
+	vm.LoadA64(entry, tree, uint64(m.plan.Clock))
+	setProgram(&vm.Program, m.plan, s)
 	if m.plan.Caches != nil {
-		m.vm.Program.Model = exec.Inorder
+		vm.Program.Model = exec.Inorder
 	}
-	m.vm.Program.Devices = m.plan.ITS.MSIGap != 0 && m.plan.ITS.Devices != 0
+	vm.Program.Devices = m.plan.ITS.MSIGap != 0 && m.plan.ITS.Devices != 0
 	return nil
 }
 

@@ -50,6 +50,11 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	for _, f := range m.vmm.Findings {
 		r.Findings = append(r.Findings, fmt.Sprintf("cycle %d: %s", f.At, f))
 	}
+	if m.dst != nil {
+		for _, f := range m.dst.vmm.Findings {
+			r.Findings = append(r.Findings, fmt.Sprintf("cycle %d, at the destination: %s", f.At, f))
+		}
+	}
 	m.recordAudit(r, s)
 	m.recordMigration(r)
 	for i, v := range m.vm.VCPUs {
@@ -113,6 +118,9 @@ func CauseText(name string) string {
 		if c.String() == name {
 			return c.Text()
 		}
+	}
+	if name == causeStranded {
+		return "its record is in a ring, at a place that userspace had not come to"
 	}
 	return name
 }

@@ -70,9 +70,17 @@ func (b *Block) Sync(c *sim.Codec) {
 			c.Fail(errBlock)
 			op.What = KernelData
 		}
-		c.U64(&b.Out[i])
+		out := b.Out[i]
+		if !op.Kind.hasOut() { // of some block before
+			out = 0
+		}
+		c.U64(&out)
+		b.Out[i] = out
 	}
 }
+
+// hasOut tells whether an operation has a result.
+func (k OpKind) hasOut() bool { return k != OpStore && k < OpBarrier }
 
 func syncLevel(c *sim.Codec, level *int8) {
 	u := uint8(*level)

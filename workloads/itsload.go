@@ -15,6 +15,7 @@ type ITSSpec struct {
 	MSIGap      sim.Cycle // mean cycles between two MSIs of all devices; 0 = none
 	MSIRegular  bool      // every MSIGap cycles exactly; otherwise a Poisson stream
 	SaveEvery   sim.Cycle // cycles between two saves of the tables; 0 = never
+	Unmap       bool      // at the end of the set-up the guest unmaps the collection of its last vCPU, with events mapped to it
 	SavePending bool      // a save also saves the LPIs' pending tables
 
 	Tables mmu.IPA // guest memory for queue and tables, a multiple of 64 KiB, TableBytes long

@@ -192,6 +192,9 @@ func (b *itsBoot) commands() {
 			lpi++
 		}
 	}
+	if b.spec.Unmap {
+		b.command(its.Command{}.WithOpcode(uint32(its.OpMAPC)).WithICID(uint32(len(b.vm.VCPUs) - 1)))
+	}
 	b.ring()
 }
 

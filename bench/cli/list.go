@@ -244,7 +244,10 @@ func listHazards() ([]item, error) {
 				where += ", real in " + name
 			}
 		}
-		items = append(items, item{Name: h.Name, Text: h.Description, Note: strings.TrimPrefix(where, ", "), Source: "fixed: " + h.Fix + " — " + h.Source})
+		if h.Name != "its.dangling_next" { // no page and no interrupt is lost by it
+			where += "; see scenarios/hazards/" + h.Name + ".yaml and its -fixed twin"
+		}
+		items = append(items, item{Name: h.Name, Text: h.Description, Note: strings.TrimPrefix(strings.TrimPrefix(where, ", "), "; "), Source: "fixed: " + h.Fix + " — " + h.Source})
 	}
 	return append(items, item{Name: "drop_every", Unit: "records", Default: "0", Text: "drop each Nth record on purpose, to see the audit find the page"}), nil
 }

@@ -59,6 +59,7 @@ type Plan struct {
 	Series    sim.Cycle // period of samples; 0 = none
 	SaveEvery sim.Cycle // 0 = at the end only
 
+	Mistake vmm.Mistake
 	Migrate *vmm.MigrateSpec // nil = no migration
 	RunOn   sim.Cycle        // with RunsOn: how long the VM runs at the destination
 	RunsOn  bool             // false = until its work is done
@@ -456,6 +457,9 @@ func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
 	if p.Track == vmm.TrackBitmap && p.Manual != 0 {
 		return s.Problem("tracking.manual_protect", "write vmm.clear: manual, or manual_protect: off", "GET alone never clears while manual protection is on")
 	}
+	if p.Mistake, ok = vmm.ParseMistake(string(v.Mistake)); !ok {
+		return s.Problem("vmm.mistake", DidYouMean(string(v.Mistake), vmm.Mistakes()), "no VMM makes a mistake called %q", v.Mistake)
+	}
 	if v.Collect != "last" && v.Collect != "before-save" {
 		return s.Problem("vmm.collect", DidYouMean(string(v.Collect), []string{"last", "before-save"}), "%q is no place of the final collection", v.Collect)
 	}
@@ -476,7 +480,7 @@ func (s *Scenario) planITS(p *Plan) (err error) {
 	if i.Devices == 0 {
 		return nil
 	}
-	spec := workloads.ITSSpec{Devices: int(min(i.Devices, 1<<20)), Events: int(min(i.Events, 1<<20)), SavePending: true}
+	spec := workloads.ITSSpec{Devices: int(min(i.Devices, 1<<20)), Events: int(min(i.Events, 1<<20)), SavePending: true, Unmap: bool(i.Unmap)}
 	if i.MSIRate > 0 {
 		spec.MSIGap = sim.Cycle(uint64(p.Clock) / uint64(i.MSIRate))
 		if spec.MSIGap == 0 {

@@ -111,6 +111,7 @@ var Keys = []Key{
 	{"its.devices", "devices that signal MSIs; 0 = no ITS"},
 	{"its.events", "events (MSI vectors) of each device"},
 	{"its.msi_rate", "MSIs per second, over all devices"},
+	{"its.unmap", "on: the guest unmaps the collection of its last vCPU (MAPC with V=0) while events are mapped to it"},
 	{"its.save", "when tables are saved, with the vCPUs stopped: never, end (before the last collection), or a\nperiod such as 50ms (and at the end)"},
 
 	{"outside", "guest memory that the kernel writes with no vCPU running, as for an interrupt controller's tables"},
@@ -126,6 +127,7 @@ var Keys = []Key{
 	{"vmm.clear", "bitmap mode: get (GET clears) or manual (GET, then CLEAR; needs manual_protect)"},
 	{"vmm.collect", "where the bitmap of ring+bitmap is read: last (after the ITS save) or before-save (wrong on purpose)"},
 	{"vmm.edits", "ring entries that a hostile userspace changes before their reset, per million harvested"},
+	{"vmm.mistake", "what the VMM does wrong, or has happen to it, to bring out a hazard of the kernel: none, signal-in-reset,\nbad-buffer, mark-clean, stale-entry, run-again, restore-twice or lpis-late; see scenarios/hazards"},
 
 	{"migrate", "a live migration to another host, as QEMU does it; the names are those of its parameters.\nOne migration takes the place of the rounds of vmm.interval"},
 	{"migrate.start", "when it begins, from the start of the guest on; never = no migration"},

@@ -115,10 +115,11 @@ type Workload struct {
 
 // ITS is the interrupt side: devices that signal MSIs, and when tables are saved.
 type ITS struct {
-	Devices Count `key:"devices"`
-	Events  Count `key:"events"`
-	MSIRate Count `key:"msi_rate"`
-	Save    Saves `key:"save"`
+	Devices Count  `key:"devices"`
+	Events  Count  `key:"events"`
+	MSIRate Count  `key:"msi_rate"`
+	Unmap   Switch `key:"unmap"`
+	Save    Saves  `key:"save"`
 }
 
 // Outside is guest memory written by the kernel with no vCPU running.
@@ -137,6 +138,7 @@ type VMM struct {
 	Clear    Name    `key:"clear"`
 	Collect  Name    `key:"collect"`
 	Edits    Count   `key:"edits"`
+	Mistake  Name    `key:"mistake"`
 }
 
 // Run is when the run ends.

@@ -16,6 +16,7 @@ type vcpuThread struct {
 
 	owed   sim.Cycle // sleep before the next entry
 	deep   bool      // that sleep is not cut short by a pause
+	futile int       // runs of KVM_RUN with a full ring
 	nudged bool      // the main thread waits for it to leave KVM_RUN once
 
 	Exits     [numExits]uint64
@@ -165,6 +166,9 @@ func (c *vcpuThread) exited() outcome {
 		return c.stop()
 	case run.ExitReason == kvmcore.ExitDirtyRingFull:
 		c.Exits[exitRingFull]++
+		if c.runsAgain() {
+			return working
+		}
 		return c.full()
 	case run.ExitReason == kvmcore.ExitMMIO: // where no device is, reads give zero
 		c.Exits[exitMMIO]++
@@ -277,6 +281,7 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 	sim.Uint(k, &c.owed)
 	k.Bool(&c.deep)
 	k.Bool(&c.nudged)
+	k.Int(&c.futile)
 	for i := range c.Exits {
 		k.U64(&c.Exits[i])
 	}

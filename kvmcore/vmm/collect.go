@@ -362,7 +362,14 @@ func (m *mainThread) save() {
 	}
 	v.Stats.Saves++
 	before := m.now()
-	if e := v.Save(m.kt); e != kvmcore.OK {
+	e := v.Save(m.kt)
+	if v.VM.Crash() != "" {
+		v.find(Finding{At: m.now(), Kind: FindingCrash})
+		v.ended, v.done = m.now(), true
+		v.Engine.Stop()
+		return
+	}
+	if e != kvmcore.OK {
 		v.find(Finding{At: m.now(), Kind: FindingSaveFailed, A: uint64(e)})
 	}
 	v.Stats.SaveCycles += uint64(m.now() - before)
@@ -442,7 +449,11 @@ func (m *mainThread) get() outcome {
 	s := &v.slots[m.slot]
 	if m.sub == 0 {
 		m.log.Words = m.log.Words[:0]
-		m.kt.StartGetDirtyLog(v.VM, uint32(s.id), &m.log)
+		if v.errs(MistakeBadBuffer) {
+			m.kt.StartGetDirtyLog(v.VM, uint32(s.id), nil)
+		} else {
+			m.kt.StartGetDirtyLog(v.VM, uint32(s.id), &m.log)
+		}
 		m.sub = 1
 		return working
 	}
@@ -455,6 +466,9 @@ func (m *mainThread) get() outcome {
 		v.merge(s, &m.log)
 		m.delay((s.pages+63)/64*uint64(v.Costs.Word), causeHarvest)
 	case kvmcore.ENOENT:
+	case kvmcore.EFAULT: // the buffer was bad: the call is repeated with another
+		m.sub = 0
+		return working
 	default:
 		v.find(Finding{At: m.now(), Kind: FindingGetFailed, A: uint64(s.id), B: uint64(m.kt.Err)})
 	}

@@ -21,6 +21,7 @@ type reap struct {
 	flag      int    // where in the block's results the next entry's flags are
 	took      bool   // something of this ring
 	vmRing    bool   // the VM's ring comes behind the last
+	steps     int    // blocks of the reset so far
 	harvested uint64 // by this reap
 }
 
@@ -82,11 +83,19 @@ func (t *thread) stepReap() outcome {
 		if t.v.Edits != 0 {
 			t.v.edit(t)
 		}
+		if t.v.Mistake != MistakeNone {
+			t.v.spoil(t)
+		}
 		t.kt.StartReset(t.v.VM)
 		r.pc = reapIoctl
 	case reapIoctl:
+		r.steps++
+		t.v.interrupt(t)
 		if o := t.ioctl(); o != finished {
 			return o
+		}
+		if t.v.resetAgain(t) {
+			return working
 		}
 		t.v.resetDone(t)
 		return finished
@@ -212,6 +221,7 @@ func (r *reap) sync(c *sim.Codec, rings int) {
 	c.Int(&r.flag)
 	c.Bool(&r.took)
 	c.Bool(&r.vmRing)
+	c.Int(&r.steps)
 	c.U64(&r.harvested)
 	if r.pc > reapIoctl || r.ring < 0 || r.last > rings || r.ring > r.last || r.flag < 0 || r.flag >= mmu.BlockOps {
 		c.Fail(errNowhere)

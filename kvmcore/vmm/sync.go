@@ -53,6 +53,7 @@ func (v *VMM) Sync(c *sim.Codec) {
 	c.Bool(&v.done)
 	v.Stats.sync(c)
 	v.UART.sync(c)
+	v.syncMistakes(c)
 	if v.Migrate != nil {
 		v.mig.sync(c, v)
 	}

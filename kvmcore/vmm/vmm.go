@@ -59,8 +59,9 @@ type Spec struct {
 
 	CPUs     HostCPUs // what the threads run on
 	RingMax  uint32   // entries up to which a vCPU's ring doubles each time it was full; 0 = it never grows
-	Edits    uint32   // ring entries that a hostile userspace changes before each reset, in millionths of those harvested
-	EditSeed uint64   // of the edits
+	Mistake  Mistake
+	Edits    uint32 // ring entries that a hostile userspace changes before each reset, in millionths of those harvested
+	EditSeed uint64 // of the edits
 
 	Quantum sim.Cycle // how far cores run ahead of each other; 0 = DefaultQuantum
 	Costs   Costs     // zero value = those that go with the host's profile
@@ -84,6 +85,8 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("vmm: %d host cores: use 0 to %d", s.CPUs.Cores, MaxHostCPUs)
 	case s.CPUs.Cores != 0 && s.CPUs.Slice == 0:
 		return fmt.Errorf("vmm: threads that share cores need a time slice")
+	case s.Mistake >= numMistakes:
+		return fmt.Errorf("vmm: unknown mistake %d", s.Mistake)
 	case s.Edits > MaxEdits:
 		return fmt.Errorf("vmm: %d edits a million entries: the most is %d", s.Edits, MaxEdits)
 	case s.RingMax > kvmcore.RingMaxEntries:
@@ -155,8 +158,9 @@ type VMM struct {
 	Stats    Stats
 	Findings []Finding
 
-	mig    migration
-	ticker sim.ComponentID // of auto-converge's timer
+	mig       migration
+	occasions uint64          // for a mistake
+	ticker    sim.ComponentID // of auto-converge's timer
 }
 
 // New connects a VMM and registers its threads with the engine. The VM's slots
@@ -275,6 +279,7 @@ const (
 	FindingEnableFailed                    // logging of slot A could not be turned on: errno B
 	FindingGetFailed                       // KVM_GET_DIRTY_LOG of slot A: errno B
 	FindingClearFailed                     // KVM_CLEAR_DIRTY_LOG of slot A: errno B
+	FindingCrash                           // the kernel crashed while it saved device tables
 	FindingSaveFailed                      // saving device tables: errno A
 	FindingResizeFailed                    // a vCPU's ring could not be given another size: errno A
 	numFindings
@@ -292,6 +297,8 @@ func (f Finding) String() string {
 		return fmt.Sprintf("logging of slot %d could not be turned on: %v", f.A, b)
 	case FindingGetFailed:
 		return fmt.Sprintf("KVM_GET_DIRTY_LOG of slot %d failed: %v", f.A, b)
+	case FindingCrash:
+		return "the kernel crashed while it saved the device tables"
 	case FindingClearFailed:
 		return fmt.Sprintf("KVM_CLEAR_DIRTY_LOG of slot %d failed: %v", f.A, b)
 	}
