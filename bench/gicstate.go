@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"ringmap/cpu/arch"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/sim"
@@ -68,7 +69,11 @@ func (w *gicWalk) walk() bool {
 			return false
 		}
 	}
-	ok := w.shared(dist) && w.interruptTranslation()
+	ok := w.shared(dist)
+	for _, v := range w.vm.VCPUs {
+		ok = ok && w.cpuInterface(v)
+	}
+	ok = ok && w.interruptTranslation()
 	for _, v := range w.vm.VCPUs {
 		ok = ok && (!w.late || w.redist(v, gicrCTLR))
 	}
@@ -79,6 +84,29 @@ func (w *gicWalk) redist(v *kvmcore.VCPU, at uint64) bool {
 	return w.reg(w.gic, kvmcore.GroupRedistRegs, uint64(v.Affinity())<<32|at, 4)
 }
 
+// level are the levels of 32 interrupt lines: the configuration is there before,
+// the pending state comes behind.
+func (w *gicWalk) level(v *kvmcore.VCPU, intid uint32) bool {
+	return w.reg(w.gic, kvmcore.GroupLevelInfo, uint64(v.Affinity())<<32|uint64(intid), 4)
+}
+
+// cpuRegs are the registers of a CPU interface with 5 bits of priority, in the
+// order of kvm_arm_gicv3_put.
+var cpuRegs = []arch.Reg{
+	arch.ICC_SRE_EL1, arch.ICC_CTLR_EL1, arch.ICC_IGRPEN0_EL1, arch.ICC_IGRPEN1_EL1, arch.ICC_PMR_EL1,
+	arch.ICC_BPR0_EL1, arch.ICC_BPR1_EL1, arch.ICC_AP0R0_EL1, arch.ICC_AP1R0_EL1,
+}
+
+// cpuInterface is what a vCPU sees of the GIC in system registers.
+func (w *gicWalk) cpuInterface(v *kvmcore.VCPU) bool {
+	for _, r := range cpuRegs {
+		if !w.reg(w.gic, kvmcore.GroupCPUSysregs, uint64(v.Affinity())<<32|uint64(r.Row().Enc), 8) {
+			return false
+		}
+	}
+	return true
+}
+
 // private are the SGIs and PPIs of a vCPU.
 func (w *gicWalk) private(v *kvmcore.VCPU) bool {
 	clear := func(at uint64) bool {
@@ -86,7 +114,7 @@ func (w *gicWalk) private(v *kvmcore.VCPU) bool {
 	}
 	ok := w.redist(v, gicrSGI|gicdIGROUPR) &&
 		clear(gicdICENABLER) && w.redist(v, gicrSGI|gicdISENABLER) &&
-		w.redist(v, gicrSGI|gicdICFGR+4) && w.redist(v, gicrSGI|gicdISPENDR) &&
+		w.redist(v, gicrSGI|gicdICFGR+4) && w.level(v, 0) && w.redist(v, gicrSGI|gicdISPENDR) &&
 		clear(gicdICACTIVER) && w.redist(v, gicrSGI|gicdISACTIVER)
 	for i := uint64(0); ok && i < 32; i += 4 {
 		ok = w.redist(v, gicrSGI|gicdIPRIORITYR+i)
@@ -117,7 +145,7 @@ func (w *gicWalk) shared(dist func(uint32) bool) bool {
 	}
 	for i := uint32(32); ok && i < irqs; i += 32 {
 		at := i / 8
-		ok = dist(gicdISPENDR+at) && clear(gicdICACTIVER+at) && dist(gicdISACTIVER+at)
+		ok = w.level(w.vm.VCPUs[0], i) && dist(gicdISPENDR+at) && clear(gicdICACTIVER+at) && dist(gicdISACTIVER+at)
 	}
 	for i := uint32(32); ok && i < irqs; i += 4 {
 		ok = dist(gicdIPRIORITYR + i)

@@ -15,7 +15,6 @@ func (v *VCPU) SyncRegisters(c *sim.Codec) {
 		g.State.Sync(c)
 		c.Bool(&g.off)
 		c.Bool(&g.waits)
-		g.Virtual.Sync(c) // the CPU interface: KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS
 		for i := range g.timers {
 			c.Bool(&g.timers[i].level)
 			c.Bool(&g.timers[i].active)
