@@ -14,6 +14,8 @@ type vcpuThread struct {
 	state vcpuState
 	done  bool // the guest has nothing more to do
 
+	futile uint32 // reaps of its full ring in a row that found nothing
+
 	owed   sim.Cycle // sleep before the next entry
 	deep   bool      // that sleep is not cut short by a pause
 	futile int       // runs of KVM_RUN with a full ring
@@ -112,6 +114,11 @@ func (c *vcpuThread) step() outcome {
 		if c.v.pauser == c {
 			c.letGo()
 		}
+		if c.stuck() {
+			c.unlock()
+			c.finishGuest()
+			return c.stop()
+		}
 		c.grow()
 		c.unlock()
 		c.state = vcpuEnter
@@ -199,6 +206,24 @@ func (c *vcpuThread) full() outcome {
 	return parked
 }
 
+// maxFutile is how often a thread may find its ring full and nothing in it that
+// it could harvest.
+const maxFutile = 1000
+
+// stuck tells whether that goes on for ever: somebody has spoilt the entry at the
+// harvest position. A real VMM would spin until it is killed.
+func (c *vcpuThread) stuck() bool {
+	if c.reap.harvested != 0 || !c.vcpu.RingFull() {
+		c.futile = 0
+		return false
+	}
+	if c.futile++; c.futile < maxFutile {
+		return false
+	}
+	c.v.find(Finding{At: c.now(), Kind: FindingStuck, VCPU: int32(c.index)})
+	return true
+}
+
 // grow doubles the ring that was full and has just been drained, up to RingMax.
 func (c *vcpuThread) grow() {
 	v, ring := c.v, &c.vcpu.Ring
@@ -278,6 +303,7 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 	c.thread.sync(k)
 	sim.Uint(k, &c.state)
 	k.Bool(&c.done)
+	k.U32(&c.futile)
 	sim.Uint(k, &c.owed)
 	k.Bool(&c.deep)
 	k.Bool(&c.nudged)

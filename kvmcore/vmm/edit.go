@@ -31,10 +31,12 @@ func (v *VMM) editOne(t *thread) {
 	if used == 0 || used > ring.Size {
 		return
 	}
-	i := ring.ResetIndex
+	i, harvested := ring.ResetIndex, true
 	for range rng.N(uint64(used)) {
+		harvested = harvested && i != v.fetch[which]
 		i = ring.Next(i)
 	}
+	harvested = harvested && i != v.fetch[which]
 	pa := ring.EntryPA(i)
 	v.Host.NoteEdit(t.kt, v.VM, which, i)
 	v.Stats.Edits++
@@ -47,7 +49,11 @@ func (v *VMM) editOne(t *thread) {
 		b.Store(pa+8, 8, rng.Uint64())
 	case 2: // another slot, existing or not, in an address space that may not be
 		b.Store(pa+4, 4, rng.N(2)<<16|rng.N(uint64(len(v.slotOf))+2))
-	default: // any flags: an entry that is not harvested any more stops the reset
+	default: // any flags that say harvested, of one that is: any others would stop its own harvest for good
+		if !harvested {
+			b.Store(pa+8, 8, rng.Uint64())
+			break
+		}
 		b.Store(pa, 4, rng.Uint64()&word32|kvmcore.RingFlagReset)
 	}
 	t.kt.Exec(causeHarvest)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"ringmap/kvmcore"
 	"ringmap/sim"
 )
 
@@ -66,6 +67,25 @@ func TestSchedulerSpec(t *testing.T) {
 		s := Spec{Track: TrackOff, CPUs: c}
 		if s.Validate() == nil {
 			t.Errorf("%+v is accepted", c)
+		}
+	}
+}
+
+// TestStuckRing: a ring that is full of entries that cannot be harvested ends its
+// vCPU with a finding, not the run with a hang.
+func TestStuckRing(t *testing.T) {
+	for _, policy := range []Policy{policyOnFullOwn, policyOnFullAll, policyPauseAll} {
+		r := newRig(t, config{spec: Spec{Track: TrackRing, Policy: policy, Until: 1 << 32}, vcpus: 2, writes: 100, setup: func(r *rig) {
+			v := r.vm.VCPUs[0]
+			v.Ring.DirtyIndex = v.Ring.SoftLimit
+			v.Requests |= kvmcore.ReqDirtyRingSoftFull
+		}})
+		r.run()
+		if len(r.v.Findings) == 0 || r.v.Findings[0].Kind != FindingStuck || r.v.Findings[0].VCPU != 0 {
+			t.Errorf("%s: findings %v", policy.Name, r.v.Findings)
+		}
+		if n := r.vm.VCPUs[1].Stats.Stores; n != 100 {
+			t.Errorf("%s: the other vCPU has done %d stores", policy.Name, n)
 		}
 	}
 }

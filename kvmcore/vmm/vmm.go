@@ -281,6 +281,7 @@ const (
 	FindingClearFailed                     // KVM_CLEAR_DIRTY_LOG of slot A: errno B
 	FindingCrash                           // the kernel crashed while it saved device tables
 	FindingSaveFailed                      // saving device tables: errno A
+	FindingStuck                           // a vCPU's ring is full and nothing of it can be harvested
 	FindingResizeFailed                    // a vCPU's ring could not be given another size: errno A
 	numFindings
 )
@@ -301,6 +302,9 @@ func (f Finding) String() string {
 		return "the kernel crashed while it saved the device tables"
 	case FindingClearFailed:
 		return fmt.Sprintf("KVM_CLEAR_DIRTY_LOG of slot %d failed: %v", f.A, b)
+	}
+	if f.Kind == FindingStuck {
+		return fmt.Sprintf("the ring of vCPU %d is full and nothing of it can be harvested: the vCPU is stopped", f.VCPU)
 	}
 	if f.Kind == FindingResizeFailed {
 		return fmt.Sprintf("the ring of vCPU %d could not grow: %v", f.VCPU, a)
