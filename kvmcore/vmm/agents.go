@@ -14,7 +14,7 @@ type vcpuThread struct {
 	state vcpuState
 	done  bool // the guest has nothing more to do
 
-	futile uint32 // reaps of its full ring in a row that found nothing
+	dry uint32 // reaps of its full ring in a row that found nothing
 
 	owed   sim.Cycle // sleep before the next entry
 	deep   bool      // that sleep is not cut short by a pause
@@ -206,18 +206,18 @@ func (c *vcpuThread) full() outcome {
 	return parked
 }
 
-// maxFutile is how often a thread may find its ring full and nothing in it that
+// maxDry is how often a thread may find its ring full and nothing in it that
 // it could harvest.
-const maxFutile = 1000
+const maxDry = 1000
 
 // stuck tells whether that goes on for ever: somebody has spoilt the entry at the
 // harvest position. A real VMM would spin until it is killed.
 func (c *vcpuThread) stuck() bool {
 	if c.reap.harvested != 0 || !c.vcpu.RingFull() {
-		c.futile = 0
+		c.dry = 0
 		return false
 	}
-	if c.futile++; c.futile < maxFutile {
+	if c.dry++; c.dry < maxDry {
 		return false
 	}
 	c.v.find(Finding{At: c.now(), Kind: FindingStuck, VCPU: int32(c.index)})
@@ -303,7 +303,7 @@ func (c *vcpuThread) sync(k *sim.Codec) {
 	c.thread.sync(k)
 	sim.Uint(k, &c.state)
 	k.Bool(&c.done)
-	k.U32(&c.futile)
+	k.U32(&c.dry)
 	sim.Uint(k, &c.owed)
 	k.Bool(&c.deep)
 	k.Bool(&c.nudged)
