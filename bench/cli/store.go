@@ -30,7 +30,7 @@ column for each key of the scenario), stats (one for each statistic), per_vcpu
 			return unknown("command", args[0], commandNames(cmd))
 		},
 	}
-	cmd.AddCommand(storeInfo(t), storeSQL(t), storeMerge(t))
+	cmd.AddCommand(storeInfo(t), storeSQL(t), storeMerge(t), storeCheck(t))
 	return cmd
 }
 
@@ -231,6 +231,23 @@ func storeMerge(t *terminal) *cobra.Command {
 				}
 			}
 			return into.Close()
+		},
+	}
+}
+
+func storeCheck(t *terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check STORE",
+		Short: "Compare everything in a store with the records it was made from",
+		Args:  exactly(1, "a store"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return openStore(args[0], func(st *store.Store) error {
+				n, err := st.Verify()
+				if err == nil {
+					fmt.Fprintf(t.out, "%s: all of %s as recorded\n", st.Path, count(n, "run"))
+				}
+				return err
+			})
 		},
 	}
 }

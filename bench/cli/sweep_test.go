@@ -168,6 +168,9 @@ func TestStoreCommands(t *testing.T) {
 	if lines := strings.Split(o.stdout, "\n"); lines[0] != "point,tracking.mode,tracking.ring,vmm.interval,vmm.harvest,key,ring.full_exits,guest.slowdown" || len(lines) != 38 {
 		t.Errorf("%d lines, the first %q", len(lines), lines[0])
 	}
+	if o := good(t, "store", "check", db); !strings.HasSuffix(o.stdout, "all of 36 runs as recorded\n") {
+		t.Error(o.stdout)
+	}
 	o = good(t, "export", db, "--format", "bench")
 	if !strings.HasPrefix(o.stdout, "Unit guest.slowdown assume=exact\n") || strings.Count(o.stdout, "\nBenchmarkRingmap/sweep=small/tracking.mode=ring") != 36 {
 		t.Errorf("%.500s", o.stdout)
@@ -207,6 +210,69 @@ func TestStoreCommands(t *testing.T) {
 		o := ringmap(t, args...)
 		if o.status != 2 || o.stdout != "" || strings.Count(o.stderr, "\n") != 1 || !strings.Contains(o.stderr, want) {
 			t.Errorf("%v: status %d, %q; want %q", args, o.status, o.stderr, want)
+		}
+	}
+}
+
+// timed runs a sweep of 24 points of the shipped trace into a new store and
+// returns how long that took; ok is false if the machine had not as many cores
+// for it as it was told to use.
+func timed(t *testing.T, cores int) (wall time.Duration, ok bool) {
+	t.Helper()
+	cmd := exec.Command(program, "sweep", "../../scenarios/sweeps/linux.yaml", "--set", "tracking.ring=2^8..2^10", "--set", "vmm.interval=[5ms,50ms]",
+		"-j", fmt.Sprint(cores), "--store", filepath.Join(t.TempDir(), "s.db"))
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s%v", out, err)
+	}
+	wall = time.Since(began)
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	t.Logf("%d cores: %v, %v of processor time", cores, wall.Round(time.Millisecond), used.Round(time.Millisecond))
+	return wall, float64(used) >= 0.9*float64(cores)*float64(wall)
+}
+
+// TestSweepOnTwoCores: half the time of one, nearly. On a busy machine it says
+// nothing.
+func TestSweepOnTwoCores(t *testing.T) {
+	if os.Getenv("RINGMAP_LONG") == "" {
+		t.Skip("measures time; set RINGMAP_LONG=1")
+	}
+	one, ok1 := timed(t, 1)
+	two, ok2 := timed(t, 2)
+	if !ok1 || !ok2 {
+		t.Skip("others use this machine's cores: their time is not ours to measure")
+	}
+	if ratio := two.Seconds() / one.Seconds(); ratio > 0.55 {
+		t.Errorf("two cores take %.2f of the time of one", ratio)
+	}
+}
+
+// TestBenchstat: benchstat reads two exports as they are, and compares them by
+// the sweep's axes.
+func TestBenchstat(t *testing.T) {
+	if os.Getenv("RINGMAP_LONG") == "" {
+		t.Skip("builds benchstat; set RINGMAP_LONG=1")
+	}
+	dir := t.TempDir()
+	benchstat := filepath.Join(dir, "benchstat")
+	if out, err := exec.Command("go", "build", "-o", benchstat, "golang.org/x/perf/cmd/benchstat").CombinedOutput(); err != nil {
+		t.Fatalf("%s%v", out, err)
+	}
+	file := sweepFile(t, smallSweep)
+	var args []string
+	for name, policy := range map[string]string{"a": "on-full-all", "b": "on-full-own"} {
+		db := filepath.Join(dir, name+".db")
+		good(t, "sweep", file, "--set", "vmm.harvest="+policy, "--set", "tracking.ring=256..1024 log", "--store", db)
+		good(t, "export", db, "--format", "bench", "--out", filepath.Join(dir, name+".txt"))
+	}
+	args = []string{"-row", "/tracking.ring", "-col", ".file", "-filter", "/tracking.mode:ring /vmm.interval:1ms", "a=" + filepath.Join(dir, "a.txt"), "b=" + filepath.Join(dir, "b.txt")}
+	out, err := exec.Command(benchstat, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s%v", out, err)
+	}
+	for _, want := range []string{"guest.slowdown", "vs base", "256 ", "512 ", "1024 ", "± 0%"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 }

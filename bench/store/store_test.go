@@ -225,3 +225,37 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%s runs, %d were stored", n, stored)
 	}
 }
+
+// TestVerify: any value that is not as recorded is found.
+func TestVerify(t *testing.T) {
+	st := newStore(t)
+	for i := range 3 {
+		if err := st.Put(fakeKey(i), fake(i, fmt.Sprintf(`"a.b":%d,"c":2.5,"d":null,"vcpu.0.x":10,"vcpu.1.x":11`, i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := st.Verify(); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	for change, back := range map[string]string{
+		`UPDATE stats SET "a.b"=7 WHERE id=2`:              `UPDATE stats SET "a.b"=1 WHERE id=2`,
+		`UPDATE stats SET d=0 WHERE id=2`:                  `UPDATE stats SET d=NULL WHERE id=2`,
+		`UPDATE config SET "tracking.mode"='x' WHERE id=1`: `UPDATE config SET "tracking.mode"='ring' WHERE id=1`,
+		`UPDATE per_vcpu SET x=0 WHERE id=3 AND vcpu=1`:    `UPDATE per_vcpu SET x=11 WHERE id=3 AND vcpu=1`,
+		`UPDATE runs SET lost_pages=7 WHERE id=1`:          `UPDATE runs SET lost_pages=0 WHERE id=1`,
+		`DELETE FROM per_vcpu WHERE id=3 AND vcpu=1`:       `INSERT INTO per_vcpu (id, vcpu, x) VALUES (3, 1, 11)`,
+	} {
+		if _, err := st.db.Exec(change); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Verify(); err == nil || !strings.Contains(err.Error(), "the store is damaged: run") {
+			t.Errorf("%s: %v", change, err)
+		}
+		if _, err := st.db.Exec(back); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := st.Verify(); err != nil {
+		t.Error(err)
+	}
+}
