@@ -28,7 +28,7 @@ func (s *ITS) Execute(m Machine, cmd Command) Error {
 	case OpINT:
 		return m.Trigger(cmd.DeviceID(), cmd.EventID())
 	case OpCLEAR:
-		return s.clear(cmd)
+		return s.clear(m, cmd)
 	case OpSYNC:
 		return None // nothing is ever outstanding
 	}
@@ -80,7 +80,9 @@ func (s *ITS) mapc(m Machine, cmd Command) Error {
 	for _, d := range s.Devices {
 		for i := range d.Events {
 			if e := &d.Events[i]; e.birth == c.birth {
-				s.LPIs.Get(e.INTID).Target = pe
+				l := s.LPIs.Get(e.INTID)
+				l.Target = pe
+				m.Moved(l)
 			}
 		}
 	}
@@ -153,7 +155,9 @@ func (s *ITS) movi(m Machine, cmd Command) Error {
 	e.ICID, e.birth = c.ICID, c.birth
 	s.Epoch++
 	if pe, ok := m.PE(c.RDbase); ok {
-		s.LPIs.Get(e.INTID).Target = pe
+		l := s.LPIs.Get(e.INTID)
+		l.Target = pe
+		m.Moved(l)
 	}
 	return None
 }
@@ -170,12 +174,14 @@ func (s *ITS) discard(m Machine, cmd Command) Error {
 }
 
 // clear removes the pending state of an event's LPI.
-func (s *ITS) clear(cmd Command) Error {
+func (s *ITS) clear(m Machine, cmd Command) Error {
 	_, e := s.find(cmd.DeviceID(), cmd.EventID())
 	if e == nil {
 		return ClearUnmappedInterrupt
 	}
-	s.LPIs.Get(e.INTID).Pending = false
+	l := s.LPIs.Get(e.INTID)
+	l.Pending = false
+	m.Moved(l)
 	return None
 }
 
@@ -208,7 +214,7 @@ func (s *ITS) movall(m Machine, cmd Command) Error {
 		return MovallProcnumOOR
 	}
 	if from != to {
-		s.LPIs.move(from, to)
+		s.LPIs.move(m, from, to)
 		s.Epoch++
 	}
 	return None

@@ -1,6 +1,7 @@
-// Package its is the architecture of a GICv3 Interrupt Translation Service and
-// of the LPIs behind it: what the words in its registers, command queue and
-// tables mean, what each command does, and how its state is laid out in memory.
+// Package its is the architecture of a GICv3 with its Interrupt Translation Service
+// and the LPIs behind it: what the words in its registers, command queue and tables
+// mean, what each command does, and how its state is laid out in memory. How an
+// interrupt is routed, taken and ended: gic.go, cpuif.go and, for a guest, virtual.go.
 //
 //	device ──DeviceID, EventID──►  device ──► event ──► INTID  ──► LPI ──► PE
 //	                                 │          └─────► ICID ─► collection ─┘
@@ -77,6 +78,8 @@ type Machine interface {
 	// Changed is told that an LPI may have to be delivered now: it became pending,
 	// or its configuration was read.
 	Changed(l *LPI)
+	// Moved is told that an LPI has another target, or is not pending any more.
+	Moved(l *LPI)
 	// NewLPI gives an LPI that has just been mapped its first state.
 	NewLPI(l *LPI) Error
 	// Trigger handles an interrupt of a device: what an MSI does, and INT.

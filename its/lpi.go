@@ -209,10 +209,11 @@ func (l *LPIs) InvalidateAll(m Machine, pe int32) {
 }
 
 // move retargets every LPI of one PE to another.
-func (l *LPIs) move(from, to int32) {
+func (l *LPIs) move(m Machine, from, to int32) {
 	for p := l.First(); p != nil; p = l.After(p) {
 		if p.Target == from {
 			p.Target = to
+			m.Moved(p)
 		}
 	}
 }

@@ -107,6 +107,7 @@ func (m *testMachine) PropBase() PROPBASER             { return m.prop }
 func (m *testMachine) PendBase(pe int32) PENDBASER     { return m.pend[pe] }
 func (m *testMachine) Trigger(dev, event uint32) Error { return m.trigger(dev, event) }
 
+func (m *testMachine) Moved(*LPI)   {}
 func (m *testMachine) Changed(*LPI) {}
 
 func (m *testMachine) NewLPI(l *LPI) Error {

@@ -62,6 +62,10 @@ func (m *gicMachine) PendBase(pe int32) its.PENDBASER {
 // Changed queues an LPI that may be pending and enabled now.
 func (m *gicMachine) Changed(l *its.LPI) { m.queue(&l.Interrupt) }
 
+// Moved does nothing: an LPI on a vCPU's list goes to its new target, or away, when
+// that vCPU leaves the guest. update_affinity.
+func (m *gicMachine) Moved(*its.LPI) {}
+
 // NewLPI gives a newly mapped LPI its configuration and the pending bit of its
 // target's table, which moves: vgic_add_lpi, vgic_v3_lpi_sync_pending_status.
 func (m *gicMachine) NewLPI(l *its.LPI) its.Error {
