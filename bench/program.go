@@ -48,9 +48,6 @@ func (m *machine) setUpProgram(s *scenario.Scenario, vm *kvmcore.VM, entry, tree
 	}
 	vm.LoadA64(entry, tree, uint64(m.plan.Clock))
 	setProgram(&vm.Program, m.plan, s)
-	if m.plan.Caches != nil {
-		vm.Program.Model = exec.Inorder
-	}
 	vm.Program.Devices = m.plan.ITS.MSIGap != 0 && m.plan.ITS.Devices != 0
 	return nil
 }

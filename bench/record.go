@@ -6,6 +6,7 @@ import (
 
 	"ringmap/bench/audit"
 	"ringmap/bench/scenario"
+	"ringmap/cpu/exec"
 	"ringmap/kvmcore"
 	"ringmap/kvmcore/vmm"
 	"ringmap/mmu"
@@ -70,6 +71,11 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	r.Figures = figures(m.plan.Profile)
 	if m.plan.Caches != nil {
 		r.Figures.add(s.CacheFigures())
+		if m.plan.Program {
+			for _, f := range exec.Figures() {
+				r.Figures.add([]kvmcore.Figure{{Name: f.Name, Kind: f.Kind, Source: f.Source}})
+			}
+		}
 	}
 	r.Failed = s.Audit.OnLoss == "fail" && r.Audit.LostPages != 0
 	// Last: the audit has finished its count by now.

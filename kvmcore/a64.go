@@ -29,6 +29,7 @@ type A64 struct {
 	timers  [numKVMTimers]guestTimer // by kvmTimers
 	used    int                      // list registers that the last entry filled
 	entered bool                     // in the guest, with its list registers: IN_GUEST_MODE
+	eventBy sim.Cycle                // in WFE until an event comes, or until then; 0 = not
 	kickAt  sim.Cycle                // when an IPI takes it out of the guest or of WFI; Never = none
 }
 
@@ -183,7 +184,10 @@ func (v *VCPU) runA64(limit sim.Cycle) RunState {
 			v.hostInterrupt()
 			v.VM.vgic.Stats.Exits++
 			v.Thread.stack[0].pc = runInterrupted
+			g.eventBy = 0
 			return RunFault
+		case g.eventBy != 0:
+			state = v.waitForEvent(min(limit, g.nextInterrupt()))
 		default:
 			state = v.execute(min(limit, g.nextInterrupt()))
 		}
@@ -223,6 +227,10 @@ func (v *VCPU) execute(limit sim.Cycle) RunState {
 			o.A64.State.Event = true
 		}
 	case exec.StopWFE:
+		if model != exec.Atomic {
+			g.eventBy = core.Now + eventWait
+			break
+		}
 		v.Thread.spend(min(eventWait, limit-min(core.Now, limit)), CauseIdle)
 	case exec.StopHint:
 		p.Measuring = p.From.Hint && stop.Inst.Imm == exec.HintMeasure
@@ -243,6 +251,29 @@ func (v *VCPU) translating(before *mmu.TLBStats) sim.Cycle {
 // eventWait is the longest that WFE waits: it may end at any time, and cores do
 // not see each other's events before the quantum is over anyway.
 const eventWait sim.Cycle = 10_000
+
+// eventLook is how often a core in WFE looks for its event, where the core model
+// has time: an event that it finds woke it up to so much earlier.
+const eventLook sim.Cycle = 40
+
+// waitForEvent goes on with a WFE that found no event, until limit at most.
+func (v *VCPU) waitForEvent(limit sim.Cycle) RunState {
+	g, core := v.A64, v.Thread.Core
+	switch {
+	case g.Exec.Event():
+		g.State.Event = false
+		g.eventBy = 0
+		return runOn
+	case core.Now >= g.eventBy:
+		g.eventBy = 0
+		return runOn
+	}
+	v.Thread.spend(min(eventLook, g.eventBy-core.Now, limit-core.Now), CauseIdle)
+	if core.Now > v.Horizon {
+		return RunLimit
+	}
+	return runOn
+}
 
 // Bits of ESR_EL2 that the kernel looks at. DDI 0487 D19.2.40.
 const (
@@ -427,6 +458,7 @@ func (g *A64) sync(c *sim.Codec) {
 	}
 	c.Int(&g.used)
 	c.Bool(&g.entered)
+	sim.Uint(c, &g.eventBy)
 	sim.Uint(c, &g.kickAt)
 	if g.used < 0 || g.used > its.NumLR {
 		c.Fail(fmt.Errorf("kvmcore: %d list registers in use", g.used))

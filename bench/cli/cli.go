@@ -140,6 +140,7 @@ New here? ` + "`ringmap help start`" + `. Exit status 0 yes, 1 no, 2 bad input: 
 		benchCommand(t),
 		compareCommand(t),
 		microCommand(t),
+		latencyCommand(t),
 		perfTestCommand(t),
 		diffCommand(t),
 		conformCommand(t),

@@ -28,6 +28,7 @@ func summary(r *bench.Result, st style, columns int) []string {
 	say(lossTable(r)...)
 	say("")
 	say(trackingTables(r, st)...)
+	say(coreStack(r, st, columns)...)
 	say(cacheTables(r, st)...)
 	say("", st.bold("Configuration")+" (all of it is in the JSON record)")
 	say(wrap(configLine(r), columns)...)

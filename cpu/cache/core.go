@@ -86,6 +86,12 @@ func (c *Core) FetchHit(pa mmu.PA, now sim.Cycle) bool {
 	return true
 }
 
+// Holds reports whether L1D has a line, be it under way, without a trace.
+func (c *Core) Holds(pa mmu.PA) bool {
+	_, i := c.d.find(lineOf(pa))
+	return i >= 0
+}
+
 // invalidate takes a line out of all of the core's caches and returns its state.
 func (c *Core) invalidate(line uint64) uint64 {
 	c.dropL1(line)

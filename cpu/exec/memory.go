@@ -118,12 +118,16 @@ func (e *Exec) loaded(o *touch) sim.Cycle {
 	e.Stats.Loads++
 	at := e.Now
 	if f := &p.forward[o.pa>>3%forwardSlots]; f.word == o.pa>>3 && f.until > at {
-		if !f.atomic && o.pa&7+mmu.PA(o.n) <= 8 {
+		switch {
+		case f.atomic: // it has to be done first
+			e.advance(f.until, StallAtomic)
+			at = e.Now
+		case e.caches != nil && !e.private.Holds(o.pa): // another core's store came after ours
+			f.until = 0
+		case o.pa&7+mmu.PA(o.n) <= 8:
 			e.Stats.Forwarded++
 			return at + sim.Cycle(p.Forward)
 		}
-		e.advance(f.until, StallAtomic) // it has to be done first
-		at = e.Now
 	}
 	return e.accessed(o, cache.Load, at)
 }

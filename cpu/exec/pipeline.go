@@ -218,10 +218,11 @@ func (e *Exec) issue(t *timing, limit sim.Cycle) bool {
 		if at > e.Horizon || at >= limit {
 			return false
 		}
-		p.touches, p.at, p.entry = 0, at, nil
+		p.at, p.entry = at, nil
 	} else if at > e.Now {
 		e.advance(at, cause)
 	}
+	p.touches = 0
 	if t.pipe != pipeAny {
 		p.free[t.pipe] = at + sim.Cycle(t.busy)
 	}

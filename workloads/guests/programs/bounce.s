@@ -1,7 +1,7 @@
 // A line that goes from one vCPU to the other and back: the first starts the second
 // by PSCI CPU_ON, then each waits for the number that the other writes and writes
-// the next. It prints ticks of the counter, and how often the line moved. Hints: see
-// latency.s.
+// the next, by loads and stores and then by CAS. It prints ticks of the counter, and
+// how often the line moved. Hints: see latency.s.
 start:	hint	#0x71
 	adr	x20, stack
 	mov	sp, x20
@@ -9,6 +9,7 @@ start:	hint	#0x71
 	bl	map
 	movz	x19, #0x4800, lsl #16
 	str	xzr, [x19]
+	str	xzr, [x19, #64]
 	movz	x0, #0xc400, lsl #16		// CPU_ON
 	movk	x0, #3
 	mov	x1, #1
@@ -26,17 +27,21 @@ start:	hint	#0x71
 	bl	rally
 	bl	clock
 	sub	x21, x1, x21
-	hint	#0x71
-	adr	x0, name
-	bl	print
-	bl	blank
-	mov	x0, x21
-	bl	decimal
-	bl	blank
-	mov	x0, x22
-	bl	decimal
-	mov	w1, #10
-	bl	write
+	adr	x24, name
+	bl	report
+	hint	#0x70
+	mov	x2, #2
+	mov	x22, #4000
+	add	x19, x19, #64			// the other line
+	bl	swaps
+	bl	clock
+	mov	x21, x1
+	mov	x22, #4000
+	bl	swaps
+	bl	clock
+	sub	x21, x1, x21
+	adr	x24, swapped
+	bl	report
 off:	movz	x0, #0x8400, lsl #16		// SYSTEM_OFF
 	movk	x0, #8
 	hvc	#0
@@ -55,13 +60,44 @@ rally:	mov	x4, x22
 	b.ne	1b
 	ret
 
+// swaps is rally with CAS, which looks and writes at once.
+swaps:	mov	x4, x22
+1:	sub	x3, x2, #1
+2:	mov	x0, x3
+	cas	x0, x2, [x19]
+	cmp	x0, x3
+	b.ne	2b
+	add	x2, x2, #2
+	subs	x4, x4, #2
+	b.ne	1b
+	ret
+
 second:	bl	mmu
 	movz	x19, #0x4800, lsl #16
 	mov	x2, #1
-	mov	x22, #1
-	lsl	x22, x22, #40
+	mov	x22, #8000
 	bl	rally
+	add	x19, x19, #64
+	mov	x2, #1
+	mov	x22, #8000
+	bl	swaps
 	b	.
+
+// report prints the name at x24, x21 ticks and how often, x22.
+report:	hint	#0x71
+	mov	x25, x30
+	mov	x0, x24
+	bl	print
+	bl	blank
+	mov	x0, x21
+	bl	decimal
+	bl	blank
+	mov	x0, x22
+	bl	decimal
+	mov	w1, #10
+	mov	x30, x25
+	b	write
+
 
 // map makes tables with blocks of 2 MiB.
 map:	movz	x0, #0x4010, lsl #16		// level 1
@@ -145,6 +181,7 @@ decimal:
 
 	.balign	8
 name:	.quad	0x000065636e756f62, 0	// bounce
+swapped:	.quad	0x0000000070617773, 0	// swap
 	.space	1024
 	.balign	16
 stack:	.quad	0, 0
