@@ -56,7 +56,7 @@ func TestMetricsOfLiveRun(t *testing.T) {
 		return n
 	}
 	first := cycle()
-	for range 100 {
+	for range 600 {
 		if cycle() > first {
 			break
 		}
@@ -102,7 +102,7 @@ func TestMetricsOfLiveSweep(t *testing.T) {
 		return !slices.ContainsFunc(wants, func(want string) bool { return !strings.Contains(text, want) })
 	}
 	var text string
-	for range 100 {
+	for range 600 {
 		res, err := http.Get(addr)
 		if err != nil {
 			t.Fatal(err)
