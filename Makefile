@@ -1,7 +1,7 @@
 # How long `make fuzz` runs each fuzz target.
 FUZZTIME ?= 20s
 
-.PHONY: test test-long run bench pgo lint fuzz
+.PHONY: test test-long run bench pgo results lint fuzz
 
 test:
 	go vet ./...
@@ -24,6 +24,10 @@ pgo:
 	go test -trimpath -pgo=off -o bin/writes.test -cpuprofile bin/writes.prof -run '^$$' -bench PatternWrites -benchtime 10000000x ./bench
 	go test -trimpath -pgo=off -o bin/ring.test -cpuprofile bin/ring.prof -run '^$$' -bench 'Ring$$' ./kvmcore
 	go tool pprof -proto bin/writes.prof bin/ring.prof > default.pgo
+
+# Answers every claim anew: results/index.html.
+results:
+	go build -o ringmap . && ./ringmap experiment run all --out results
 
 lint:
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w is due: $$unformatted"; exit 1; fi

@@ -135,6 +135,7 @@ New here? ` + "`ringmap help start`" + `. Exit status 0 yes, 1 no, 2 bad input: 
 		migrateCommand(t),
 		whyCommand(t),
 		sweepCommand(t),
+		experimentCommand(t),
 		storeCommand(t),
 		exportCommand(t),
 		benchCommand(t),
@@ -173,7 +174,17 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// exactly demands n file arguments named what.
+// atLeast demands n arguments or more, named what.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return fmt.Errorf("%s needs %s; see `%s --help`", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// exactly demands n arguments, named what.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -108,7 +108,7 @@ func TestReportOfRuns(t *testing.T) {
 		return st
 	}
 	report := func(st *store.Store) string {
-		r, err := MakeReport(st, s.about(), []string{"guest.slowdown", "ring.pushes", "audit.lost_pages"})
+		r, err := MakeReport(st, s.About(), []string{"guest.slowdown", "ring.pushes", "audit.lost_pages"})
 		if err != nil {
 			t.Fatal(err)
 		}

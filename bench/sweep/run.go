@@ -111,7 +111,7 @@ func (s *Sweep) prepare(st *store.Store, o Options, out *Outcome) ([]task, error
 	if bad > 0 {
 		return nil, s.impossible(first, bad, example)
 	}
-	if err := st.PutSweep(s.about(), points); err != nil {
+	if err := st.PutSweep(s.About(), points); err != nil {
 		return nil, err
 	}
 	out.Points = len(points)
@@ -151,7 +151,8 @@ func (s *Sweep) mine(st *store.Store, o Options, tasks []task, out *Outcome) (to
 	return todo, nil
 }
 
-func (s *Sweep) about() store.About {
+// About is what the store keeps of the sweep.
+func (s *Sweep) About() store.About {
 	a := store.About{Name: s.Name, Stats: s.Stats, Combinations: s.Counts.Combinations, Excluded: s.Counts.Excluded, Merged: s.Counts.Merged}
 	for _, x := range s.Axes {
 		a.Axes = append(a.Axes, store.Axis{Key: x.Key, Values: x.Values, Numbers: x.Numbers, Replicate: x.Replicate})
