@@ -224,6 +224,14 @@ func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error
 			return err
 		}
 		w.Audit = m.audit
+		if p.Checkpoint != nil {
+			if err := m.createDestination(s); err != nil {
+				return err
+			}
+			c := *p.Checkpoint
+			c.Backup = &m.dst.in
+			spec.Checkpoint = &c
+		}
 		if p.Migrate != nil {
 			if err := m.createDestination(s); err != nil {
 				return err

@@ -60,9 +60,11 @@ func (f *Files) Prepare(s *scenario.Scenario) (*Job, error) {
 }
 
 // Compares tells whether a run with tracking off has something to be compared with:
-// not when nothing is tracked, and not when a migration stops the clock in between.
+// not when nothing is tracked, when a migration stops the clock in between, or when a
+// backup does some of the work again.
 func (j *Job) Compares() bool {
-	return j.plan.Track != vmm.TrackOff && (j.plan.Migrate == nil || j.plan.Until == 0)
+	p := j.plan
+	return p.Track != vmm.TrackOff && (p.Migrate == nil || p.Until == 0) && (p.Checkpoint == nil || p.Checkpoint.FailAt == 0)
 }
 
 // Key names what the run will record, guest.slowdown included: program version,

@@ -21,7 +21,8 @@ type destination struct {
 	devices *kvmcore.Thread // that signal MSIs after the move
 	in      vmm.Incoming
 
-	pending []kvmcore.PendingLPI // at the source, when the state was read
+	pending []kvmcore.PendingLPI // at the source, when the state that is loaded was read
+	read    []kvmcore.PendingLPI // when the last one was read
 	lpis    lpiCount
 	audited bool // the audit has compared source and destination, before the VM ran on
 	moved   bool // the devices are here
@@ -94,20 +95,31 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 		w.Save = func(t *kvmcore.Thread) kvmcore.Errno { return saveITS(vm, t) }
 	}
 	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs}, w)
-	d.in = vmm.Incoming{VMM: d.vmm, Save: m.saveState, Load: m.loadState, Run: m.moveDevices, RunOn: p.RunOn, RunsOn: p.RunsOn}
+	save := m.saveState
+	if p.Checkpoint != nil {
+		save = m.saveGuest
+	}
+	d.in = vmm.Incoming{VMM: d.vmm, Save: save, Load: m.loadState, Run: m.moveDevices, Committed: d.committed, RunOn: p.RunOn, RunsOn: p.RunsOn}
 	return err
 }
 
 // saveState reads the registers of vCPUs and devices at the source, each by its
 // ioctl. RAM is complete by now, so the audit compares.
 func (m *machine) saveState(t *kvmcore.Thread) string {
-	d := m.dst
 	m.lost = m.finishAudit()
-	d.audited = true
+	m.dst.audited = true
+	state := m.saveGuest(t)
+	m.dst.committed()
+	return state
+}
+
+// saveGuest is saveState for a checkpoint, after which the guest runs on.
+func (m *machine) saveGuest(t *kvmcore.Thread) string {
+	d := m.dst
 	c := sim.NewEncoder()
 	if len(m.vm.Devices) != 0 {
 		saveGIC(c, m.vm, t, m.plan.Mistake)
-		d.pending = m.vm.PendingLPIs(d.pending[:0])
+		d.read = m.vm.PendingLPIs(d.read[:0])
 	}
 	m.syncGuest(c, m.vm, m.streams)
 	state := c.Finish()
@@ -134,6 +146,9 @@ func spendIoctls(t *kvmcore.Thread, n int) {
 	t.Block.Delay(t.Host.Profile.Ioctl * uint64(n))
 	t.Exec(kvmcore.CauseSave)
 }
+
+// committed says that the state that was read last is the one to load.
+func (d *destination) committed() { d.pending = append(d.pending[:0], d.read...) }
 
 // syncGuest codes the guest of a VM: its vCPUs, and where their streams are.
 func (m *machine) syncGuest(c *sim.Codec, vm *kvmcore.VM, streams []kvmcore.Stream) {
@@ -215,7 +230,7 @@ const causeStranded = "stranded_in_ring"
 
 // finished tells whether the last VM that runs has ended.
 func (m *machine) finished() bool {
-	if m.dst != nil && m.vmm.Migration() == vmm.MigrateCompleted {
+	if m.dst != nil && (m.vmm.Migration() == vmm.MigrateCompleted || m.vmm.TookOver()) {
 		return m.dst.vmm.Done()
 	}
 	return m.vmm.Done()
@@ -223,7 +238,7 @@ func (m *machine) finished() bool {
 
 // stayed tells whether a migration was asked for and the VM is still at the source.
 func (m *machine) stayed() bool {
-	return m.plan.Migrate != nil && m.vmm.Migration() != vmm.MigrateCompleted
+	return m.plan.Migrate != nil && m.dst != nil && m.vmm.Migration() != vmm.MigrateCompleted
 }
 
 // Migration is what a migration came to.
@@ -261,7 +276,7 @@ type Round struct {
 
 // recordMigration says how a migration went.
 func (m *machine) recordMigration(r *Result) {
-	if m.dst == nil {
+	if m.dst == nil || m.plan.Migrate == nil {
 		return
 	}
 	v := m.vmm
@@ -288,10 +303,10 @@ func (m *machine) recordMigration(r *Result) {
 }
 
 func (d *destination) register(s *sim.Stats) {
-	s.Counter("migrate.lpis_pending", "", "LPIs pending at the source when its state was read", &d.lpis.Pending)
-	s.Counter("migrate.lpis_arrived", "", "of these: pending at the destination, for the same vCPU, when it was started", &d.lpis.Arrived)
-	s.Counter("migrate.lpis_lost", "", "of these: not pending there", &d.lpis.Lost)
-	s.Counter("migrate.lpis_spurious", "", "LPIs pending at the destination and not at the source", &d.lpis.Spurious)
+	s.Counter("dest.lpis_pending", "", "LPIs pending at the source when its state was read", &d.lpis.Pending)
+	s.Counter("dest.lpis_arrived", "", "of these: pending at the destination, for the same vCPU, when it was started", &d.lpis.Arrived)
+	s.Counter("dest.lpis_lost", "", "of these: not pending there", &d.lpis.Lost)
+	s.Counter("dest.lpis_spurious", "", "LPIs pending at the destination and not at the source", &d.lpis.Spurious)
 	s.Derived("dest.guest.instructions", "instructions", "retired by the guests at the destination", func() float64 { return float64(instructions(d.vm)) })
 	s.Derived("dest.time.cycles", "cycles", "for which the VM ran at the destination", func() float64 { return float64(d.vmm.RunTime()) })
 	s.Derived("dest.faults", "", "stage-2 faults at the destination, whose tables began empty", func() float64 {
@@ -311,12 +326,14 @@ func (d *destination) Sync(c *sim.Codec) {
 	for _, s := range d.streams {
 		s.Sync(c)
 	}
-	sim.Slice(c, &d.pending, func(c *sim.Codec, l *kvmcore.PendingLPI) {
-		target := uint32(l.VCPU)
-		c.U32(&l.INTID)
-		c.U32(&target)
-		l.VCPU = int32(target)
-	})
+	for _, list := range []*[]kvmcore.PendingLPI{&d.pending, &d.read} {
+		sim.Slice(c, list, func(c *sim.Codec, l *kvmcore.PendingLPI) {
+			target := uint32(l.VCPU)
+			c.U32(&l.INTID)
+			c.U32(&target)
+			l.VCPU = int32(target)
+		})
+	}
 	for _, n := range []*uint64{&d.lpis.Pending, &d.lpis.Arrived, &d.lpis.Lost, &d.lpis.Spurious} {
 		c.U64(n)
 	}

@@ -58,6 +58,7 @@ func (m *machine) record(r *Result, s *scenario.Scenario) {
 	}
 	m.recordAudit(r, s)
 	m.recordMigration(r)
+	m.recordEpochs(r)
 	for i, v := range m.vm.VCPUs {
 		r.Threads = append(r.Threads, m.threadTime(fmt.Sprintf("vcpu.%d", i), v.Thread))
 	}
@@ -98,7 +99,7 @@ func (m *machine) recordAudit(r *Result, s *scenario.Scenario) {
 	if m.audit == nil {
 		return
 	}
-	if m.stayed() { // what the destination holds counts for nothing
+	if m.stayed() || m.vmm.Dead() { // what the destination holds counts for nothing
 		return
 	}
 	r.Audited = true

@@ -26,6 +26,8 @@ type Result struct {
 	Derived   []scenario.KV `json:"-"`
 	Stats     []sim.Stat    `json:"-"`
 	Audit     AuditRecord   `json:"audit"`
+	Epochs    []Epoch       `json:"epochs,omitempty"`
+	Failover  string        `json:"failover,omitempty"` // the primary died: who runs the VM, backup or nobody
 	Migration *Migration    `json:"migration,omitempty"`
 	Threads   []ThreadTime  `json:"threads"`
 	Figures   Figures       `json:"figures"`

@@ -23,6 +23,10 @@ func summary(r *bench.Result, st style, columns int) []string {
 		say(migrationSection(r, st)...)
 		say("")
 	}
+	if len(r.Epochs) > 0 {
+		say(epochSection(r, st)...)
+		say("")
+	}
 	say(timeSection(r, st, columns)...)
 	say("", lossSentence(r, st))
 	say(lossTable(r)...)
@@ -167,6 +171,10 @@ func causeName(c string) string { return strings.ReplaceAll(c, "_", " ") }
 func lossSentence(r *bench.Result, st style) string {
 	changed := humanize.Comma(int64(r.Stat("audit.changed_pages")))
 	switch lost := r.Audit.LostPages; {
+	case r.Failover == "backup":
+		return st.green("Nothing was lost:") + " the backup went on from the last epoch that it had whole."
+	case r.Failover != "":
+		return st.red("LOST: the VM") + " died before the backup had an epoch."
 	case !r.Audited && r.Migration != nil:
 		return st.green("Nothing was lost:") + " the VM stayed at the source, which never gave it up."
 	case !r.Audited:

@@ -60,9 +60,11 @@ type Plan struct {
 	SaveEvery sim.Cycle // 0 = at the end only
 
 	Mistake vmm.Mistake
-	Migrate *vmm.MigrateSpec // nil = no migration
-	RunOn   sim.Cycle        // with RunsOn: how long the VM runs at the destination
-	RunsOn  bool             // false = until its work is done
+
+	Checkpoint *vmm.CheckpointSpec // nil = none
+	Migrate    *vmm.MigrateSpec    // nil = no migration
+	RunOn      sim.Cycle           // with RunsOn: how long the VM runs at the destination
+	RunsOn     bool                // false = until its work is done
 
 	Pattern  workloads.PatternSpec // zero if a trace is replayed
 	Trace    struct{ CPI workloads.CPI }
@@ -94,7 +96,7 @@ type Trace struct {
 func (s *Scenario) Plan(t *Trace) (*Plan, error) {
 	p := &Plan{}
 	for _, step := range []func(*Plan, *Trace) error{
-		s.planKernel, s.planHost, s.planCPU, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planMigrate, s.planWorkload, s.planOutside,
+		s.planKernel, s.planHost, s.planCPU, s.planVM, s.planSlots, s.planTracking, s.placeReserved, s.planVMM, s.planRun, s.planMigrate, s.planCheckpoint, s.planWorkload, s.planOutside,
 	} {
 		if err := step(p, t); err != nil {
 			return nil, err
@@ -435,7 +437,7 @@ func (s *Scenario) planVMM(p *Plan, _ *Trace) (err error) {
 	if p.Interval, err = s.cycles(p, "vmm.interval", interval); err != nil {
 		return err
 	}
-	if p.Interval == 0 && (p.Track.UsesBitmap() && !s.Migrates() || policy.OnFull == vmm.FullWait) {
+	if p.Interval == 0 && (p.Track.UsesBitmap() && !s.Migrates() && !s.Checkpoints() || policy.OnFull == vmm.FullWait) {
 		return s.Problem("vmm.interval", "write a time, such as 10ms", "%s needs collections between start and end", s.Tracking.Mode)
 	}
 	switch v.Clear {

@@ -36,6 +36,8 @@ func Default() *Scenario {
 		ITS:      ITS{Events: 16, MSIRate: 10_000, Save: Saves{End: true}},
 		Outside:  Outside{Memory: OptSize{Auto: true}, Pattern: "sequential", Bytes: 8},
 		VMM:      VMM{Harvest: "on-full-all", Interval: OptTime{Auto: true}, Clear: "get", Collect: "last", Mistake: "none"},
+		Checkpoint: Checkpoint{Epoch: Time{Never: true}, Mode: "remus", FailAt: Time{Never: true}, Detect: Time{Picos: 50e9},
+			Link: Link{Bandwidth: 10e9 / 8, Latency: Time{Picos: 50e6}, Header: 8, Buffer: 4 << 20}},
 		Migrate: Migrate{Start: Time{Never: true}, Bandwidth: 128 << 20, Downtime: Time{Picos: 300e9}, ZeroPages: "send", RunOn: Until{Done: true}, Fail: "none",
 			Link:     Link{Bandwidth: 10e9 / 8, Latency: Time{Picos: 50e6}, Header: 8, Buffer: 4 << 20},
 			Throttle: Throttling{Kind: "none", Trigger: 50, Initial: 20, Increment: 10, Max: 99, Limit: 1 << 20, Period: Time{Picos: 1e12}}},

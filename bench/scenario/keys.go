@@ -129,6 +129,18 @@ var Keys = []Key{
 	{"vmm.edits", "ring entries that a hostile userspace changes before their reset, per million harvested"},
 	{"vmm.mistake", "what the VMM does wrong, or has happen to it, to bring out a hazard of the kernel: none, signal-in-reset,\nbad-buffer, mark-clean, stale-entry, run-again, restore-twice or lpis-late; see scenarios/hazards"},
 
+	{"checkpoint", "the VM is copied to a backup host again and again, so that it can go on there when its own dies.\nEpochs take the place of the rounds of vmm.interval, which then only counts pages for checkpoint.pages"},
+	{"checkpoint.epoch", "how long the VM runs from one checkpoint to the next; never = pages alone end an epoch"},
+	{"checkpoint.pages", "an epoch also ends when so many dirty pages are known: after a full ring, or a look every\nvmm.interval; 0 = not"},
+	{"checkpoint.mode", "remus (the VM runs on while the epoch is sent) or colo (it stands still until the backup has it)"},
+	{"checkpoint.fail_at", "when the primary host dies, from the start of the guest on; never = it does not"},
+	{"checkpoint.detect", "until the backup knows"},
+	{"checkpoint.link", "the network between the hosts"},
+	{"checkpoint.link.bandwidth", "what the wire carries"},
+	{"checkpoint.link.latency", "one way"},
+	{"checkpoint.link.header", "bytes beside the contents of each page"},
+	{"checkpoint.link.buffer", "the socket buffer"},
+
 	{"migrate", "a live migration to another host, as QEMU does it; the names are those of its parameters.\nOne migration takes the place of the rounds of vmm.interval"},
 	{"migrate.start", "when it begins, from the start of the guest on; never = no migration"},
 	{"migrate.bandwidth", "max-bandwidth: what is offered to the link at most"},

@@ -132,7 +132,10 @@ func (s *Scenario) planMigrate(p *Plan, _ *Trace) (err error) {
 	default:
 		return s.Problem("migrate.zero_pages", DidYouMean(string(g.ZeroPages), []string{"send", "detect"}), "%q is nothing to do with pages of zeros", g.ZeroPages)
 	}
-	for _, step := range []func(*Plan, *vmm.MigrateSpec) error{s.planLink, s.planFailure, s.planThrottle} {
+	if spec.Link, err = s.planLink(p, "migrate.link", &g.Link); err != nil {
+		return err
+	}
+	for _, step := range []func(*Plan, *vmm.MigrateSpec) error{s.planFailure, s.planThrottle} {
 		if err := step(p, spec); err != nil {
 			return err
 		}
@@ -148,25 +151,25 @@ func (s *Scenario) planMigrate(p *Plan, _ *Trace) (err error) {
 	return nil
 }
 
-func (s *Scenario) planLink(p *Plan, spec *vmm.MigrateSpec) (err error) {
-	l := &s.Migrate.Link
+// planLink checks the link at a key.
+func (s *Scenario) planLink(p *Plan, key string, l *Link) (spec vmm.LinkSpec, err error) {
 	if l.Bandwidth == 0 {
-		return s.Problem("migrate.link.bandwidth", "write a rate, such as 10Gbit/s", "a link without bandwidth carries nothing")
+		return spec, s.Problem(key+".bandwidth", "write a rate, such as 10Gbit/s", "a link without bandwidth carries nothing")
 	}
 	if l.Header > 4096 {
-		return s.Problem("migrate.link.header", "write at most 4KiB", "%s beside each page is more than a page", l.Header)
+		return spec, s.Problem(key+".header", "write at most 4KiB", "%s beside each page is more than a page", l.Header)
 	}
 	if l.Buffer < s.Host.Page || l.Buffer > 1<<32 {
-		return s.Problem("migrate.link.buffer", "write at least a page and at most 4GiB, such as 4MiB", "a socket buffer of %s does not work", l.Buffer)
+		return spec, s.Problem(key+".buffer", "write at least a page and at most 4GiB, such as 4MiB", "a socket buffer of %s does not work", l.Buffer)
 	}
-	spec.Link = vmm.LinkSpec{Bandwidth: uint64(l.Bandwidth), Header: uint32(l.Header), Buffer: uint64(l.Buffer)}
-	if spec.Link.Latency, err = s.cycles(p, "migrate.link.latency", l.Latency); err != nil {
-		return err
+	spec = vmm.LinkSpec{Bandwidth: uint64(l.Bandwidth), Header: uint32(l.Header), Buffer: uint64(l.Buffer)}
+	if spec.Latency, err = s.cycles(p, key+".latency", l.Latency); err != nil {
+		return spec, err
 	}
-	if uint64(spec.Link.Latency) > maxLatency*uint64(p.Clock) {
-		return s.Problem("migrate.link.latency", "write at most 10s", "no link takes %s", l.Latency)
+	if uint64(spec.Latency) > maxLatency*uint64(p.Clock) {
+		return spec, s.Problem(key+".latency", "write at most 10s", "no link takes %s", l.Latency)
 	}
-	return nil
+	return spec, nil
 }
 
 func (s *Scenario) planFailure(p *Plan, spec *vmm.MigrateSpec) (err error) {

@@ -24,21 +24,22 @@ import (
 
 // Scenario is one run as its author wrote it, with defaults for what is left out.
 type Scenario struct {
-	Name     Text            `key:"name"`
-	Seed     Count           `key:"seed"`
-	Kernel   Name            `key:"kernel"`
-	Hazards  map[string]Name `key:"hazards"`
-	Host     Host            `key:"host"`
-	CPU      CPU             `key:"cpu"`
-	VM       VM              `key:"vm"`
-	Tracking Tracking        `key:"tracking"`
-	Workload Workload        `key:"workload"`
-	ITS      ITS             `key:"its"`
-	Outside  Outside         `key:"outside"`
-	VMM      VMM             `key:"vmm"`
-	Migrate  Migrate         `key:"migrate"`
-	Run      Run             `key:"run"`
-	Audit    Audit           `key:"audit"`
+	Name       Text            `key:"name"`
+	Seed       Count           `key:"seed"`
+	Kernel     Name            `key:"kernel"`
+	Hazards    map[string]Name `key:"hazards"`
+	Host       Host            `key:"host"`
+	CPU        CPU             `key:"cpu"`
+	VM         VM              `key:"vm"`
+	Tracking   Tracking        `key:"tracking"`
+	Workload   Workload        `key:"workload"`
+	ITS        ITS             `key:"its"`
+	Outside    Outside         `key:"outside"`
+	VMM        VMM             `key:"vmm"`
+	Checkpoint Checkpoint      `key:"checkpoint"`
+	Migrate    Migrate         `key:"migrate"`
+	Run        Run             `key:"run"`
+	Audit      Audit           `key:"audit"`
 
 	dir   string // what relative paths start from
 	where map[string]Pos

@@ -123,6 +123,7 @@ func (c *vcpuThread) step() outcome {
 		c.unlock()
 		c.state = vcpuEnter
 		c.afterFull()
+		c.v.countPages(c.now())
 	case vcpuThrottled:
 		c.state = vcpuEnter
 	case vcpuFull, vcpuStopped, vcpuHeld:

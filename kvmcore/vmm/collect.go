@@ -17,14 +17,15 @@ type mainThread struct {
 	page    uint64 // next page to look at, in copying
 	cleared uint64 // chunk number+1 of the slot that CLEAR has been issued for
 
-	stepBegan sim.Cycle
-	nudging   int // vCPUs that have not left KVM_RUN yet
-	nextRound sim.Cycle
-	nextSave  sim.Cycle
-	migrate   sim.Cycle // when the migration begins
-	end       sim.Cycle // when the final sequence is due
-	open      bool      // a collection is under way
-	flagged   bool      // policy ring-flagged-bitmap: this collection has found the flag
+	stepBegan   sim.Cycle
+	scriptBegan sim.Cycle // the pause of the epoch
+	nudging     int       // vCPUs that have not left KVM_RUN yet
+	nextRound   sim.Cycle
+	nextSave    sim.Cycle
+	migrate     sim.Cycle // when the migration begins
+	end         sim.Cycle // when the final sequence is due
+	open        bool      // a collection is under way
+	flagged     bool      // policy ring-flagged-bitmap: this collection has found the flag
 
 	log kvmcore.DirtyLog // what GET returned, or what CLEAR is given
 }
@@ -50,6 +51,10 @@ const (
 	scriptSwitchover           // the VM stops and goes over
 	scriptSwitchoverBeforeSave // the same in the wrong order
 	scriptAbort                // the VM goes on where it is
+
+	scriptEpoch // a checkpoint
+	scriptPoll  // how many pages are dirty?
+	scriptLast  // the last checkpoint, and the end
 	numScripts
 )
 
@@ -83,6 +88,14 @@ const (
 	stepAwait      // the destination's answer
 	stepDisable    // logging off
 	stepAborted
+
+	stepCommit     // the epoch before has to be committed
+	stepStage      // copy pages aside
+	stepEpochState // registers of vCPUs and devices
+	stepSendEpoch
+	stepSyncCommit // COLO: wait for the commit
+	stepEpochEnd
+	stepCount // pages of the epoch
 )
 
 // The order of scriptFinal is the rule of the kernel's document and of QEMU's
@@ -107,6 +120,11 @@ var scripts = [numScripts][]step{
 	scriptSwitchoverBeforeSave: {
 		stepPause, stepLook, stepReap, stepGet, stepSynced, stepCopyRest, stepClose, stepSave, stepState, stepAwait,
 	},
+	scriptEpoch: {
+		stepCommit, stepPause, stepSave, stepOpen, stepReap, stepGet, stepStage, stepClose, stepEpochState, stepSendEpoch, stepSyncCommit, stepResume, stepEpochEnd,
+	},
+	scriptPoll:  {stepReap, stepGet, stepCount},
+	scriptLast:  {stepCommit, stepPause, stepSave, stepOpen, stepReap, stepGet, stepStage, stepClose, stepEpochState, stepSendEpoch, stepCommit, stepEnd},
 	scriptAbort: {stepResume, stepDisable, stepReap, stepAborted},
 }
 
@@ -130,6 +148,9 @@ func (m *mainThread) advance() outcome {
 	if o != finished {
 		return o
 	}
+	if m.script == scriptEpoch {
+		m.v.ckpt.epochTook(scripts[m.script][m.ip], m.now()-m.stepBegan)
+	}
 	if g := &m.v.mig; g.state == MigrateDevice {
 		g.stepTook(scripts[m.script][m.ip], m.now()-m.stepBegan)
 	}
@@ -152,6 +173,11 @@ func (m *mainThread) begin(s script, ip int) {
 	m.script, m.ip = s, ip
 	m.sub, m.slot, m.page, m.cleared = 0, 0, 0, 0
 	m.stepBegan = m.now()
+	if s == scriptEpoch || s == scriptLast {
+		if scripts[s][ip] == stepPause {
+			m.scriptBegan = m.now()
+		}
+	}
 }
 
 func (m *mainThread) step() outcome {
@@ -196,6 +222,9 @@ func (m *mainThread) step() outcome {
 		v.ended, v.done = m.now(), true
 		v.Engine.Stop()
 	default:
+		if s := scripts[m.script][m.ip]; s >= stepCommit {
+			return m.epochStep(s)
+		}
 		return m.migrateStep(scripts[m.script][m.ip])
 	}
 	return finished
@@ -247,6 +276,9 @@ func (m *mainThread) release() {
 		c.kt.Core.Now = v.started
 		c.schedule(v.started)
 	}
+	if v.Checkpoint != nil {
+		m.startEpochs()
+	}
 }
 
 // after is when something of that period is due next.
@@ -269,15 +301,24 @@ func (m *mainThread) sleep() outcome {
 		m.migrate = sim.Never
 		v.mig.state = MigrateSetup
 		m.begin(scriptSetup, 0)
+	case v.Checkpoint != nil && (v.ckpt.next <= now || v.ckpt.due):
+		m.begin(scriptEpoch, 0)
 	case m.nextSave <= now:
 		m.nextSave = after(now, v.SaveEvery)
 		m.begin(scriptSave, 0)
+	case m.nextRound <= now && v.Checkpoint != nil:
+		m.nextRound = after(now, v.Period)
+		m.begin(scriptPoll, 0)
 	case m.nextRound <= now:
 		m.nextRound = after(now, v.Period)
 		m.begin(scriptRound, 0)
 	default:
 		m.why = WaitSleep
-		if due := min(m.end, m.nextSave, m.nextRound, m.migrate); due != sim.Never {
+		due := min(m.end, m.nextSave, m.nextRound, m.migrate)
+		if v.Checkpoint != nil {
+			due = min(due, v.ckpt.next)
+		}
+		if due != sim.Never {
 			m.schedule(due)
 		}
 		return parked
@@ -288,6 +329,8 @@ func (m *mainThread) sleep() outcome {
 // beginEnd begins the final sequence.
 func (m *mainThread) beginEnd() {
 	switch {
+	case m.v.Checkpoint != nil:
+		m.begin(scriptLast, 0)
 	case m.v.Track == TrackOff || m.v.Migrate != nil:
 		m.begin(scriptFinalOff, 0)
 	case m.v.Collect == CollectBeforeSave:
@@ -338,7 +381,7 @@ func (m *mainThread) pause() outcome {
 			m.why = WaitVCPUs
 			return parked
 		}
-		if m.script != scriptSave {
+		if m.script != scriptSave && m.script != scriptEpoch {
 			v.stopped = v.lastStop()
 		}
 		return finished
@@ -409,7 +452,7 @@ func (m *mainThread) reapAll() outcome {
 	words := uint64(0)
 	for i := range v.slots {
 		s := &v.slots[i]
-		if m.script == scriptReaper || m.script == scriptLimit {
+		if m.script == scriptPoll || m.script == scriptReaper || m.script == scriptLimit {
 			break // they stay in the staging bitmaps until a sync
 		}
 		words += s.staged.moveTo(&s.send)
@@ -442,7 +485,7 @@ func (m *mainThread) readFlag() {
 // kvm_log_sync_global, kvm_slot_get_dirty_log.
 func (m *mainThread) get() outcome {
 	v := m.v
-	last := m.script == scriptFinal || m.script == scriptFinalBeforeSave || v.mig.state == MigrateDevice
+	last := m.script == scriptEpoch || m.script == scriptLast || m.script == scriptFinal || m.script == scriptFinalBeforeSave || v.mig.state == MigrateDevice
 	if !v.gets(last) || m.slot == len(v.slots) {
 		return finished
 	}
@@ -495,6 +538,7 @@ func (m *mainThread) sync(c *sim.Codec) {
 	c.U64(&m.page)
 	c.U64(&m.cleared)
 	sim.Uint(c, &m.stepBegan)
+	sim.Uint(c, &m.scriptBegan)
 	c.Int(&m.nudging)
 	sim.Uint(c, &m.migrate)
 	sim.Uint(c, &m.nextRound)

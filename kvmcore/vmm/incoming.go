@@ -15,12 +15,13 @@ import (
 // connection, as libvirt's Finish does, which no failure here cuts: so there is
 // always one side that runs the VM or is about to.
 type Incoming struct {
-	VMM    *VMM                                            // of the destination: tracking off
-	Save   func(t *kvmcore.Thread) string                  // at the source: reads registers of vCPUs and devices
-	Load   func(t *kvmcore.Thread, state string) (ok bool) // at the destination: writes them, restores tables
-	Run    func()                                          // the devices follow the VM; nil = there are none
-	RunOn  sim.Cycle                                       // with RunsOn: how long the VM runs here at most
-	RunsOn bool
+	VMM       *VMM                                            // of the destination: tracking off
+	Save      func(t *kvmcore.Thread) string                  // at the source: reads registers of vCPUs and devices
+	Load      func(t *kvmcore.Thread, state string) (ok bool) // at the destination: writes them, restores tables
+	Run       func()                                          // the devices follow the VM; nil = there are none
+	Committed func()                                          // an epoch is complete here; nil = nobody cares
+	RunOn     sim.Cycle                                       // with RunsOn: how long the VM runs here at most
+	RunsOn    bool
 
 	comp sim.ComponentID
 	from *VMM
@@ -36,6 +37,9 @@ type Incoming struct {
 const (
 	eventLoad uint16 = iota
 	eventRun
+	eventCommit   // an epoch has arrived
+	eventDeath    // the primary's host dies
+	eventTakeOver // the backup knows
 )
 
 // connect makes the destination one of a source.
@@ -63,6 +67,17 @@ func (d *Incoming) Handle(_ *sim.Engine, ev sim.Event) {
 	src := d.from
 	kt := d.VMM.main.kt
 	kt.Core.Now = max(kt.Core.Now, ev.At)
+	switch ev.Kind {
+	case eventCommit:
+		d.commit(ev.At)
+		return
+	case eventDeath:
+		d.die(ev.At)
+		return
+	case eventTakeOver:
+		d.takeOver(ev.At)
+		return
+	}
 	switch {
 	case d.abandoned || ev.Kind == eventLoad && src.broken(ev.At): // it never arrives
 	case ev.Kind == eventLoad:

@@ -8,7 +8,7 @@ import (
 
 // Paused tells whether the VM stands still, or is about to: devices of the VMM
 // stand still with it.
-func (v *VMM) Paused() bool { return v.pausing }
+func (v *VMM) Paused() bool { return v.pausing || v.ckpt.dead }
 
 // String returns the wait's name in statistics.
 func (w Wait) String() string { return waitNames[w] }

@@ -83,6 +83,9 @@ func (v *VMM) Register(s *sim.Stats) {
 	if v.Migrate != nil {
 		v.registerMigration(s)
 	}
+	if v.Checkpoint != nil {
+		v.registerEpochs(s)
+	}
 	v.registerScheduler(s)
 	v.main.register(s, "vmm")
 	for i := range v.vcpus {

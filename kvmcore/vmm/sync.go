@@ -57,6 +57,10 @@ func (v *VMM) Sync(c *sim.Codec) {
 	if v.Migrate != nil {
 		v.mig.sync(c, v)
 	}
+	if v.Checkpoint != nil {
+		v.ckpt.sync(c)
+		v.Checkpoint.Backup.sync(c)
+	}
 	sim.Slice(c, &v.Findings, func(c *sim.Codec, f *Finding) {
 		sim.Uint(c, &f.At)
 		sim.Uint(c, &f.Kind)

@@ -60,7 +60,7 @@ func (t *thread) schedule(at sim.Cycle) {
 // arrive begins the handling of an event: false for one that was overtaken. The
 // time between the thread's clock and the event was spent waiting.
 func (t *thread) arrive(ev sim.Event) bool {
-	if !t.set || ev.Arg != t.gen {
+	if !t.set || ev.Arg != t.gen || t.v.ckpt.dead {
 		return false
 	}
 	t.set = false

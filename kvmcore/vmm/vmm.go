@@ -52,7 +52,8 @@ type Spec struct {
 	Until   sim.Cycle    // fixed time: stop the vCPUs then; 0 = fixed work: when all have ended
 	Collect CollectOrder // place of the final collection
 
-	Migrate *MigrateSpec // a migration instead of rounds; nil = none
+	Migrate    *MigrateSpec    // a migration instead of rounds; nil = none
+	Checkpoint *CheckpointSpec // checkpoints instead of rounds; nil = none
 
 	SaveEvery  sim.Cycle // pause the vCPUs and save the device tables this often; 0 = only at the end
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
@@ -93,6 +94,10 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("vmm: rings grow to at most %d entries, not %d", kvmcore.RingMaxEntries, s.RingMax)
 	case s.Track.UsesRing() && s.Policy.Name == "":
 		return fmt.Errorf("vmm: tracking %s needs a harvest policy", s.Track)
+	case s.Migrate != nil && s.Checkpoint != nil:
+		return fmt.Errorf("vmm: a migration or checkpoints, not both")
+	case s.Checkpoint != nil && s.Checkpoint.Validate(s.Track) != nil:
+		return s.Checkpoint.Validate(s.Track)
 	case s.Migrate != nil && s.Migrate.Validate(s.Track) != nil:
 		return s.Migrate.Validate(s.Track)
 	case s.Track.UsesRing() && s.Policy.OnFull == FullWait && s.Period == 0:
@@ -159,6 +164,7 @@ type VMM struct {
 	Findings []Finding
 
 	mig       migration
+	ckpt      checkpoint
 	occasions uint64          // for a mistake
 	ticker    sim.ComponentID // of auto-converge's timer
 }
@@ -206,6 +212,10 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	}
 	v.initScheduler()
 	v.live, v.inside = len(v.vcpus), len(v.vcpus)
+	if spec.Checkpoint != nil {
+		v.ckpt.stage = mmu.NewMemory()
+		spec.Checkpoint.Backup.connect(v)
+	}
 	if spec.Migrate != nil {
 		v.ticker = w.Engine.Register("throttle", &ticker{v})
 		if d := spec.Migrate.Destination; d != nil {
