@@ -2,6 +2,7 @@ package its
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,8 @@ var (
 	somePEs     = []uint32{0, 1, 2, 3, 0xffffffff}
 	someOps     = []uint8{
 		OpMAPD, OpMAPD, OpMAPC, OpMAPC, OpMAPTI, OpMAPTI, OpMAPTI, OpMAPTI, OpMAPTI, OpMAPI, OpMOVI, OpDISCARD,
-		OpINT, OpINT, OpCLEAR, OpINV, OpINVALL, OpMOVALL, OpSYNC, OpVMAPP, 0x3f,
+		OpINT, OpINT, OpCLEAR, OpINV, OpINVALL, OpMOVALL, OpSYNC, 0x3f,
+		OpVMOVI, OpVMOVP, OpVSGI, OpVSYNC, OpVMAPP, OpVMAPTI, OpVMAPI, OpVINVALL, OpINVDB,
 	}
 )
 
@@ -34,8 +36,27 @@ func usual(s *sim.Stream, from []uint32) uint32 {
 	return pick(s, from)
 }
 
-// randomCommand is a command with operands that mostly fit.
+// streams is how many random streams a test tries; with RINGMAP_LONG as many as
+// make a million steps of 300 in two variants.
+func streams(n uint64) uint64 {
+	if os.Getenv("RINGMAP_LONG") != "" {
+		return 1_000_000/(2*300) + 1
+	}
+	return n
+}
+
+// randomCommand is a command with operands that mostly fit, or 32 bytes of noise.
 func randomCommand(s *sim.Stream) Command {
+	if s.Chance(1, 16) {
+		c := Command{s.Uint64(), s.Uint64(), s.Uint64(), s.Uint64()}
+		if s.Chance(3, 4) {
+			c = c.WithOpcode(uint32(pick(s, someOps)))
+		}
+		if s.Chance(1, 2) { // as far as a device that is there
+			c = c.WithDeviceID(usual(s, someDevices))
+		}
+		return c.WithEventBits(c.EventBits() % 8) // the reference reads each entry of an ITT
+	}
 	itts := []uint64{testITT, testITT + 0x1000, testITT + 0x2100, testROM, 0x6000_0000, testRAMEnd - 0x100}
 	c := Command{}.WithOpcode(uint32(pick(s, someOps))).WithDeviceID(usual(s, someDevices)).
 		WithICID(usual(s, someICIDs)).WithRDbase2(usual(s, somePEs))
@@ -140,7 +161,7 @@ func (w *twins) same(t *testing.T, what string) {
 // Random streams of commands, MSIs, saves and restores do the same to the ITS and
 // to the naive reference, down to every byte that is written and its order.
 func TestRandomStreams(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range streams(40) {
 		for _, indirect := range []bool{false, true} {
 			s := sim.NewStream(seed, "its")
 			w := &twins{newTestMachine(3), newNaive(3)}
@@ -171,20 +192,33 @@ func (w *twins) indirect() {
 	}
 }
 
-// A save that is restored into a fresh ITS is the same ITS, and saving it again
-// writes nothing new.
+// A save that is restored into a fresh ITS is the same ITS: every pending LPI is
+// pending once, and saving again leaves memory as the first save did. Devices are
+// far apart, so that `next` is cut, in tables of one and of two levels.
 func TestSaveRestoreRoundTrip(t *testing.T) {
+	capped := 0
 	for seed := range uint64(100) {
 		s := sim.NewStream(seed, "round trip")
 		m := newTestMachine(3)
+		m.its.DeviceTable = m.its.DeviceTable.WithPages(7)
+		if seed%2 == 1 {
+			m.its.DeviceTable = m.its.DeviceTable.WithIndirect(true)
+			for i := range mmu.IPA(8) {
+				if !s.Chance(1, 4) { // or no page for these devices
+					m.put64(testDevices+8*i, uint64(L1E(0).WithValid(true).WithAddr(uint64(testRAM+0x90_0000+i<<16))))
+				}
+			}
+		}
 		itt, intid := uint64(testITT), uint32(8192)
 		for range 1 + s.N(6) {
 			m.its.Execute(m, cmdMAPC(uint32(s.N(50)), uint32(s.N(3))))
 		}
 		for range s.N(12) {
-			dev, bits := uint32(s.N(8192)), uint32(1+s.N(10))
-			m.its.Execute(m, cmdMAPD(dev, bits, itt))
-			itt += 8 << 10
+			dev, bits := uint32(s.N(57344)), uint32(1+s.N(16))
+			if m.its.Execute(m, cmdMAPD(dev, bits, itt)) != None {
+				continue
+			}
+			itt += max(4<<10, uint64(8)<<bits)
 			for range s.N(20) {
 				icid := m.its.Collections[s.N(uint64(len(m.its.Collections)))].ICID
 				intid += 1 + uint32(s.N(40)) // an LPI of two events would be where the last one put it
@@ -194,30 +228,55 @@ func TestSaveRestoreRoundTrip(t *testing.T) {
 		for l := m.its.LPIs.First(); l != nil; l = m.its.LPIs.After(l) {
 			l.Pending = s.Chance(1, 3)
 		}
+		for i, d := range m.its.Devices[min(1, len(m.its.Devices)):] {
+			if d.ID-m.its.Devices[i].ID > maxNextDevice {
+				capped++
+			}
+		}
 		if err := m.its.Save(m, SavePolicy{}); err != None {
 			t.Fatalf("seed %d: save: %#x", seed, err)
 		}
 		m.its.LPIs.SavePending(m)
-		before := m.snapshot()
+		before, saved := m.snapshot(), m.memory()
 
 		f := newTestMachine(3)
-		f.mem = m.mem
+		f.mem, f.its.DeviceTable = m.mem, m.its.DeviceTable
 		if err := f.its.Restore(f); err != None {
 			t.Fatalf("seed %d: restore: %#x", seed, err)
 		}
 		if d := cmp.Diff(before, f.snapshot(), cmp.AllowUnexported(Collection{}, LPI{})); d != "" {
 			t.Fatalf("seed %d: after restore (-saved +restored):\n%s", seed, d)
 		}
-		f.its.LPIs.SavePending(f)
-		f.writes = nil
-		f.its.Save(f, SavePolicy{})
-		f.its.LPIs.SavePending(f)
-		for _, w := range f.writes {
-			if len(w.Bytes) == 1 {
-				t.Fatalf("seed %d: saving pending bits twice writes %v", seed, w)
+		for l := f.its.LPIs.First(); l != nil; l = f.its.LPIs.After(l) {
+			if addr, bit := f.pend[max(l.Target, 0)].PendingAddr(l.INTID); l.Target != NoPE && f.mem.get(addr)&bit != 0 {
+				t.Fatalf("seed %d: LPI %d is pending in memory too: it would come twice", seed, l.INTID)
 			}
 		}
+		f.its.Save(f, SavePolicy{})
+		f.its.LPIs.SavePending(f)
+		if d := cmp.Diff(saved, f.memory()); d != "" {
+			t.Fatalf("seed %d: memory after the second save (-first +second):\n%s", seed, d)
+		}
+		f.writes = nil
+		f.its.LPIs.SavePending(f)
+		if f.writes != nil {
+			t.Fatalf("seed %d: saving pending bits twice writes %v", seed, f.writes)
+		}
 	}
+	if capped == 0 {
+		t.Error("no distance was cut")
+	}
+}
+
+// memory is a copy of what guest memory holds that is not zero.
+func (m *testMachine) memory() map[mmu.IPA]string {
+	all := map[mmu.IPA]string{}
+	for page, b := range m.mem {
+		if *b != [4096]byte{} {
+			all[page] = string(b[:])
+		}
+	}
+	return all
 }
 
 // seen is what software can tell of an ITS.
