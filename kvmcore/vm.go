@@ -8,6 +8,9 @@
 //	                                      │            │           │
 //	                                 vCPU's ring   slot bitmap    lost
 //
+// The designs that were only argued about stand beside that decision, one file
+// each: policy_*.go, kick_*.go, layout_*.go.
+//
 // Every path that takes time is a resumable state machine that hands the core
 // short micro-op programs (thread.go). Sources: virt/kvm/kvm_main.c,
 // virt/kvm/dirty_ring.c, arch/arm64/kvm/{arm,mmu}.c and the recordings of real

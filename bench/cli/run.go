@@ -42,7 +42,7 @@ func newRunFlags(cmd *cobra.Command) *runFlags {
 		{name: "model", key: "cpu.model", usage: "core model `MODEL`: atomic, or inorder with caches"},
 		{name: "max-instructions", key: "run.max_instructions", usage: "end a program after `N` instructions"},
 		{name: "max-cycles", key: "run.max_cycles", usage: "end the run after `N` cycles"},
-		{name: "mode", key: "tracking.mode", usage: "track with `MODE`: ring+bitmap, ring, bitmap or off"},
+		{name: "mode", key: "tracking.mode", usage: "track with `MODE`: ring+bitmap, ring, bitmap, off, vmring …; see ringmap list modes"},
 		{name: "ring", key: "tracking.ring", usage: "`ENTRIES` of each vCPU's dirty ring"},
 		{name: "vcpus", key: "vm.vcpus", usage: "`N` vCPUs"},
 		{name: "memory", key: "vm.memory", usage: "guest memory `SIZE`, such as 1GiB"},

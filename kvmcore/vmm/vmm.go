@@ -13,9 +13,10 @@
 // The order that everything hangs on: a page's record is taken and the page is
 // protected again (RESET, GET or CLEAR) before its bytes are read.
 //
-// Every thread has a core of its own and is one component of the simulation. It
-// runs until its core has caught up with the next event of anybody else, or to
-// the end of the quantum. Sources: QEMU accel/kvm/kvm-all.c (kvm_dirty_ring_reap,
+// Every thread has a core of its own, unless Spec.CPUs makes them share cores
+// (sched.go), and is one component of the simulation. It runs until its core has
+// caught up with the next event of anybody else, or to the end of the quantum.
+// Sources: QEMU accel/kvm/kvm-all.c (kvm_dirty_ring_reap,
 // kvm_log_sync_global, kvm_log_clear_one_slot), migration/ram.c, and the
 // reference selftest dirty_log_test.c.
 package vmm
