@@ -16,7 +16,7 @@ var groups = []*cobra.Group{
 var groupOf = map[string]string{
 	"run": "one", "migrate": "one", "why": "one", "diff": "one",
 	"sweep": "many", "store": "many", "export": "many", "report": "many", "bench": "many", "compare": "many",
-	"perf-test": "real", "micro-bench": "real", "conform": "real", "litmus": "real", "trace": "real",
+	"perf-test": "real", "micro-bench": "real", "latency": "real", "conform": "real", "litmus": "real", "trace": "real",
 	"init": "know", "list": "know", "help": "know", "version": "know",
 }
 

@@ -462,9 +462,11 @@ func FuzzRun(f *testing.F) {
 		f.Add(uint64(len(b)), b)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, code []byte) {
-		run := func(step sim.Cycle) *Exec {
+		run := func(model Model, step sim.Cycle) *Exec {
 			m := mmu.NewMemory()
 			e := flat(t, m)
+			e.Attach(cache.New(cache.NeoverseN1, 1), 0)
+			e.Switch(model)
 			m.Write(vectorsAt+0x10000, code[:min(len(code), 1<<14)], 1)
 			r := sim.NewStream(seed, "registers")
 			for i := range 31 {
@@ -488,7 +490,11 @@ func FuzzRun(f *testing.F) {
 			}
 			return e
 		}
-		a, b := run(2000), run(3)
+		a, b := run(Atomic, 2000), run(Atomic, 3)
+		timed := run(Inorder, 100)
+		if sum := timed.Stats.Cycles(); sum != uint64(timed.Now) {
+			t.Errorf("%d cycles passed, %d by cause", timed.Now, sum)
+		}
 		if *a.PE.State != *b.PE.State {
 			t.Error(cmp.Diff(a.PE.State, b.PE.State))
 		}
