@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// smallSweep takes a second or so: 36 points.
+// smallSweep takes a second or so: 24 points.
 const smallSweep = `
 name: small
 tracking: {mode: [ring+bitmap, ring], ring: 2^8..2^10}
 vm:       {vcpus: 2, memory: 32MiB}
-workload: {pattern: zipf, accesses: 4000}
-vmm:      {interval: 1ms..3ms, harvest: [on-full-all, on-full-own]}
+workload: {pattern: zipf, accesses: 2000}
+vmm:      {interval: [1ms, 3ms], harvest: [on-full-all, on-full-own]}
 `
 
 func sweepFile(t *testing.T, text string) string {
@@ -70,7 +70,7 @@ func TestSweepKilledAndResumed(t *testing.T) {
 	file := sweepFile(t, smallSweep)
 	began := time.Now()
 	want := undisturbed(t, file)
-	if n := strings.Count(want, "\n"); n != 36 {
+	if n := strings.Count(want, "\n"); n != 24 {
 		t.Fatalf("%d points", n)
 	}
 	if killAndResume(t, file, pauses(5, time.Since(began)/2)...) != want {
@@ -134,7 +134,7 @@ func TestSweepTwoProcesses(t *testing.T) {
 
 // TestSweepInterrupted: Ctrl-C ends it at once, with a word on how to go on.
 func TestSweepInterrupted(t *testing.T) {
-	file := sweepFile(t, strings.Replace(smallSweep, "4000", "2000000", 1))
+	file := sweepFile(t, strings.Replace(smallSweep, "2000", "2000000", 1))
 	cmd := exec.Command(program, "sweep", file, "-j", "2", "--store", filepath.Join(t.TempDir(), "s.db"))
 	var errs strings.Builder
 	cmd.Stderr = &errs
@@ -155,7 +155,7 @@ func TestStoreCommands(t *testing.T) {
 	db := filepath.Join(dir, "s.db")
 	good(t, "sweep", file, "--store", db)
 	o := good(t, "store", "sql", db, `SELECT "tracking.ring", count(*) AS n, max("guest.slowdown") >= 1 AS slower FROM results GROUP BY 1`, "--csv")
-	if want := "tracking.ring,n,slower\n256,12,1\n512,12,1\n1024,12,1\n"; o.stdout != want {
+	if want := "tracking.ring,n,slower\n256,8,1\n512,8,1\n1024,8,1\n"; o.stdout != want {
 		t.Errorf("%q, want %q", o.stdout, want)
 	}
 	if o := good(t, "store", "info", db); !strings.Contains(o.stdout, "tracking.mode (2) × tracking.ring (3)") {
@@ -165,18 +165,18 @@ func TestStoreCommands(t *testing.T) {
 		t.Error(o.stdout)
 	}
 	o = good(t, "export", db, "--format", "csv", "--stat", "ring.full_e*", "--stat", "guest.slowdown")
-	if lines := strings.Split(o.stdout, "\n"); lines[0] != "point,tracking.mode,tracking.ring,vmm.interval,vmm.harvest,key,ring.full_exits,guest.slowdown" || len(lines) != 38 {
+	if lines := strings.Split(o.stdout, "\n"); lines[0] != "point,tracking.mode,tracking.ring,vmm.interval,vmm.harvest,key,ring.full_exits,guest.slowdown" || len(lines) != 26 {
 		t.Errorf("%d lines, the first %q", len(lines), lines[0])
 	}
-	if o := good(t, "store", "check", db); !strings.HasSuffix(o.stdout, "all of 36 runs as recorded\n") {
+	if o := good(t, "store", "check", db); !strings.HasSuffix(o.stdout, "all of 24 runs as recorded\n") {
 		t.Error(o.stdout)
 	}
 	o = good(t, "export", db, "--format", "bench")
-	if !strings.HasPrefix(o.stdout, "Unit guest.slowdown assume=exact\n") || strings.Count(o.stdout, "\nBenchmarkRingmap/sweep=small/tracking.mode=ring") != 36 {
+	if !strings.HasPrefix(o.stdout, "Unit guest.slowdown assume=exact\n") || strings.Count(o.stdout, "\nBenchmarkRingmap/sweep=small/tracking.mode=ring") != 24 {
 		t.Errorf("%.500s", o.stdout)
 	}
 	o = good(t, "sweep", file, "--store", db, "--stat", "ring.pushes")
-	if !strings.HasPrefix(o.stdout, "ring.pushes goes from ") || !strings.Contains(o.stderr, "0 run, 36 found") {
+	if !strings.HasPrefix(o.stdout, "ring.pushes goes from ") || !strings.Contains(o.stderr, "0 run, 24 found") {
 		t.Error(o.stdout, o.stderr)
 	}
 	if o := good(t, "sweep", file, "--store", db, "--json"); !json.Valid([]byte(o.stdout)) {

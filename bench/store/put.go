@@ -217,10 +217,9 @@ const maxColumns = 1900
 
 // addColumns makes the columns that a line needs and its table does not have.
 func (s *Store) addColumns(tx *sql.Tx, line row) (added bool, err error) {
-	if s.cols[line.tab] == nil && line.index >= 0 {
-		_, err := tx.Exec(fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (id INTEGER NOT NULL REFERENCES runs, %s INTEGER NOT NULL, PRIMARY KEY (id, %s)) WITHOUT ROWID", quote(line.tab), quote(line.of), quote(line.of)))
-		if err != nil {
-			return false, err
+	if s.cols[line.tab] == nil {
+		if added, err = s.firstColumns(tx, line); added || err != nil {
+			return added, err
 		}
 	}
 	for _, f := range line.fields {
@@ -229,7 +228,7 @@ func (s *Store) addColumns(tx *sql.Tx, line row) (added bool, err error) {
 			continue
 		}
 		if len(s.cols[line.tab]) >= maxColumns {
-			return false, &Error{s.Path, fmt.Sprintf("more than %d different statistics or keys", maxColumns), "use one store for each kind of run"}
+			return false, s.tooMany()
 		}
 		// Another process may have added it since this one looked.
 		found := 0
@@ -248,6 +247,51 @@ func (s *Store) addColumns(tx *sql.Tx, line row) (added bool, err error) {
 		s.note(line.tab, name)
 	}
 	return added, nil
+}
+
+// firstColumns makes the table of a line at once, with all its columns: adding
+// them one by one takes SQLite a while. added is false if there is nothing to add,
+// or if the table has rows: of records without such values, or of another process
+// that was here since this one looked.
+func (s *Store) firstColumns(tx *sql.Tx, line row) (added bool, err error) {
+	if len(line.fields) == 0 {
+		return false, nil
+	}
+	exists, rows := 0, 0
+	if err := tx.QueryRow("SELECT count(*) FROM sqlite_master WHERE name=?", line.tab).Scan(&exists); err != nil {
+		return false, err
+	}
+	if exists != 0 {
+		if err := tx.QueryRow("SELECT count(*) FROM (SELECT 1 FROM " + quote(line.tab) + " LIMIT 1)").Scan(&rows); err != nil || rows != 0 {
+			return false, err
+		}
+	}
+	if len(line.fields) > maxColumns {
+		return false, s.tooMany()
+	}
+	if _, err := tx.Exec("DELETE FROM columns WHERE tab=?", line.tab); err != nil {
+		return false, err
+	}
+	var cols strings.Builder
+	for _, f := range line.fields {
+		name := column(line.tab, f.name)
+		cols.WriteString(", " + quote(name))
+		if _, err := tx.Exec("INSERT INTO columns (tab, name) VALUES (?,?)", line.tab, name); err != nil {
+			return false, err
+		}
+		s.note(line.tab, name)
+	}
+	create := fmt.Sprintf("CREATE TABLE %s (id INTEGER PRIMARY KEY REFERENCES runs%s)", quote(line.tab), cols.String())
+	if line.index >= 0 {
+		of := quote(line.of)
+		create = fmt.Sprintf("CREATE TABLE %s (id INTEGER NOT NULL REFERENCES runs, %s INTEGER NOT NULL%s, PRIMARY KEY (id, %s)) WITHOUT ROWID", quote(line.tab), of, cols.String(), of)
+	}
+	_, err = tx.Exec(fmt.Sprintf("DROP TABLE IF EXISTS %s; %s", quote(line.tab), create)) // it has no rows
+	return true, err
+}
+
+func (s *Store) tooMany() error {
+	return &Error{s.Path, fmt.Sprintf("more than %d different statistics or keys", maxColumns), "use one store for each kind of run"}
 }
 
 // column is the column of a name: the name, unless the table has another use for it.

@@ -90,6 +90,25 @@ func TestPutAndAsk(t *testing.T) {
 	}
 }
 
+// TestSparseRecords: records without keys or statistics of one kind, before and
+// after others.
+func TestSparseRecords(t *testing.T) {
+	st := newStore(t)
+	for i, r := range []string{`"scenario":{},"derived":{},"stats":{"vcpu.0.x":1}`, `"scenario":{},"derived":{},"stats":{"a":1}`,
+		`"scenario":{"k":"v"},"derived":{},"stats":{"a":2,"b":3}`, `"scenario":{},"derived":{},"stats":{"core.1.y":5}`} {
+		if err := st.Put(fakeKey(i), fmt.Appendf(nil, `{"version":"1","name":"n","scenario_hash":"%d","seed":1,%s}`, i, r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := st.Verify(); n != 4 || err != nil {
+		t.Error(n, err)
+	}
+	want := []string{"1 <nil> <nil> <nil>", "2 <nil> 1 <nil>", "3 v 2 3", "4 <nil> <nil> <nil>"}
+	if diff := cmp.Diff(want, ask(t, st, "SELECT id, k, a, b FROM results ORDER BY id")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestTwoProcesses: two connections write at a time, columns included; every
 // run is there once.
 func TestTwoProcesses(t *testing.T) {

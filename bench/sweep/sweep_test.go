@@ -118,7 +118,7 @@ const small = `
 name: small
 tracking: {mode: [ring+bitmap, ring, off], ring: [256, 512]}
 vm:       {vcpus: 2, memory: 16MiB}
-workload: {pattern: uniform, accesses: 2000}
+workload: {pattern: uniform, accesses: 600}
 vmm:      {interval: [1ms, 2ms]}
 seed:     1..2
 sweep:    {when: {tracking.ring: tracking.mode != off}}
@@ -264,7 +264,7 @@ func TestBaselineLooksAtNothingElse(t *testing.T) {
 	for _, text := range []string{`
 tracking: {mode: [ring+bitmap, ring, bitmap], ring: [256, 1024], manual_protect: [off, enable]}
 vm:       {vcpus: 2, memory: 16MiB}
-workload: {pattern: zipf, accesses: 3000}
+workload: {pattern: zipf, accesses: 1000}
 its:      {devices: 2, msi_rate: 100000, save: 1ms}
 vmm:      {interval: [1ms, 3ms], harvest: [on-full-all, interval], clear: [get, manual], collect: [last, before-save]}
 audit:    {on_loss: [report, fail]}
@@ -276,7 +276,7 @@ sweep:
 `, `
 tracking: {mode: $modes}
 vm:       {vcpus: 2, memory: 16MiB}
-workload: {pattern: zipf, accesses: 3000}
+workload: {pattern: zipf, accesses: 1000}
 its:      {devices: 2, msi_rate: 100000, save: 1ms}
 vmm:      {interval: 1ms}
 sweep:
