@@ -35,7 +35,7 @@ type Threshold struct {
 }
 
 // maxThresholds bounds the file, which every figure is held against.
-const maxThresholds = 1 << 20
+const maxThresholds = 64 << 10
 
 // ParseThresholds reads a file strictly. Errors are *scenario.Problem, with line,
 // column and what to write instead.
@@ -44,7 +44,7 @@ func ParseThresholds(file string, text []byte) (*Thresholds, error) {
 		return &scenario.Problem{Pos: at, Text: fmt.Sprintf(format, args...), Fix: fix}
 	}
 	if len(text) > maxThresholds {
-		return nil, problem(scenario.Pos{File: file}, "1 MiB are enough", "%d bytes are too many for thresholds", len(text))
+		return nil, problem(scenario.Pos{File: file}, "64 KiB are enough", "%d bytes are too many for thresholds", len(text))
 	}
 	root, err := document(file, text)
 	if err != nil {
