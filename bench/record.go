@@ -2,7 +2,9 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"ringmap/bench/audit"
 	"ringmap/bench/scenario"
@@ -243,6 +245,31 @@ func Statistics() ([]sim.Stat, error) {
 	s.VM.VCPUs = scenario.OptCount{N: 1}
 	s.Outside.Rate = 1
 	s.Migrate.Start = scenario.Time{}
+	list, err := statistics(s)
+	if err != nil {
+		return nil, err
+	}
+	// Checkpoints come instead of a migration.
+	s.Migrate.Start, s.Checkpoint.Pages = scenario.Time{Never: true}, 1
+	more, err := statistics(s)
+	for _, st := range more {
+		if strings.HasPrefix(st.Name, "epoch.") {
+			list = append(list, st)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b sim.Stat) int {
+		switch {
+		case sim.NaturalLess(a.Name, b.Name):
+			return -1
+		case sim.NaturalLess(b.Name, a.Name):
+			return 1
+		}
+		return 0
+	})
+	return list, err
+}
+
+func statistics(s *scenario.Scenario) (list []sim.Stat, err error) {
 	p, err := s.Plan(nil)
 	if err != nil {
 		return nil, err
@@ -253,7 +280,6 @@ func Statistics() ([]sim.Stat, error) {
 	}
 	defer m.close()
 	m.slowdown(Baseline{})
-	var list []sim.Stat
 	m.stats.Each(func(st sim.Stat) { list = append(list, st) })
 	return list, nil
 }
