@@ -33,7 +33,7 @@ const (
 
 	inputBytes   = 1 << 16
 	scratchBytes = 1 << 18
-	dumpBytes    = 35 * 8
+	dumpBytes    = 35*8 + 24*16
 	perTest      = 8 // random instructions, or pairs of them
 )
 
@@ -314,6 +314,9 @@ func (g *generator) program(tests, rounds int) {
 		for r := 0; r < 22; r += 2 {
 			g.asm("ldp x%d, x%d, [x24], #16", r, r+1)
 		}
+		for r := 0; r < 8; r += 2 {
+			g.asm("ldp q%d, q%d, [x24], #32", 8*g.any(3)+uint64(r), 8*g.any(3)+uint64(r)+1)
+		}
 		g.asm("ldp x22, x30, [x24], #8\nadd x28, x26, #%d\nmov x25, #0\nmov x27, #0", g.any(4096))
 		for range perTest {
 			p := &g.patterns[g.any(uint64(len(g.patterns)))]
@@ -327,6 +330,10 @@ func (g *generator) program(tests, rounds int) {
 		}
 		g.asm("mrs x0, nzcv\nmov x1, sp\nstp x22, x30, [x29], #16\nstp x0, x1, [x29], #16")
 		g.asm("stp x25, x26, [x29], #16\nstp x27, x28, [x29], #16\nstr x24, [x29], #8")
+		for r := 0; r < 22; r += 2 {
+			g.asm("stp q%d, q%d, [x29], #32", r, r+1)
+		}
+		g.asm("stp q22, q31, [x29], #32")
 	}
 	g.asm("mov x8, #64\nmov x0, #1\nmovz x1, #%#x, lsl #16\nsub x2, x29, x1\nsvc #0", dumpAt>>16)
 	g.asm("mov x0, #1\nmovz x1, #%#x, lsl #16\nmov x2, #%#x\nsvc #0", scratchAt>>16, scratchBytes)

@@ -16,6 +16,10 @@ func lower(u *uop, in *isa.Inst) (last bool) {
 	if in.Sf {
 		x = 0
 	}
+	if s := &simdOps[in.Op]; s.do != nil {
+		lowerSIMD(u, in, s)
+		return false
+	}
 	switch in.Op.Class() {
 	case isa.ClassLOAD, isa.ClassSTORE, isa.ClassATOMIC:
 		lowerAccess(u, in)
@@ -34,6 +38,18 @@ func lower(u *uop, in *isa.Inst) (last bool) {
 		return true
 	}
 	return false
+}
+
+// lowerSIMD keeps the numbers of SIMD registers, of which 31 is one.
+func lowerSIMD(u *uop, in *isa.Inst, s *simdOp) {
+	u.do, u.rm = s.do, in.Rm
+	u.rd, u.rn = in.Rd, in.Rn
+	if s.toGen {
+		u.rd = destination(in.Rd)
+	}
+	if s.general {
+		u.rn = source(in.Rn)
+	}
 }
 
 // source is a register that is read: 31 is zero.
@@ -243,6 +259,12 @@ func lowerAccess(u *uop, in *isa.Inst) {
 	}
 	if v := vectorOps[in.Op]; v != nil {
 		u.do, u.rd, u.ra, u.size = v, in.Rd, in.Ra, 1<<in.Size
+		switch in.Op {
+		case isa.LD1x1, isa.LD1x1post, isa.ST1x1, isa.ST1x1post:
+			u.imm = 1
+		case isa.LD1x2, isa.ST1x2:
+			u.imm = 2
+		}
 		return
 	}
 	if u.do = loadOps[in.Op]; u.do != nil {

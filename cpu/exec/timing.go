@@ -236,6 +236,10 @@ func (t *timing) operands(u *uop, in *isa.Inst) {
 	if vectorOps[in.Op] != nil {
 		rt, rt2 = vReady+u.rd, vReady+u.ra
 	}
+	if s := &simdOps[in.Op]; s.do != nil {
+		t.operandsSIMD(u, s, has)
+		return
+	}
 	rm := has(16, func(in *isa.Inst) uint8 { return in.Rm })
 	ra := has(10, func(in *isa.Inst) uint8 { return in.Ra })
 	rd := has(0, func(in *isa.Inst) uint8 { return in.Rd })
@@ -305,6 +309,23 @@ func (t *timing) operands(u *uop, in *isa.Inst) {
 	}
 	for len(sources) < len(t.src) {
 		reads(zr)
+	}
+}
+
+// operandsSIMD is operands for an operation on SIMD registers.
+func (t *timing) operandsSIMD(u *uop, s *simdOp, has func(uint, func(*isa.Inst) uint8) bool) {
+	t.src = [5]uint8{zr, zr, zr, zr, zr}
+	if t.src[0] = vReady + u.rn; s.general {
+		t.src[0] = u.rn
+	}
+	if has(16, func(in *isa.Inst) uint8 { return in.Rm }) {
+		t.src[1] = vReady + u.rm
+	}
+	if s.reads {
+		t.src[2] = vReady + u.rd
+	}
+	if t.dst[0] = vReady + u.rd; s.toGen {
+		t.dst[0] = u.rd
 	}
 }
 

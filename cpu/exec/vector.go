@@ -38,8 +38,74 @@ var vectorOps = [isa.NumOps]do{
 	isa.STRVoff: opStoreV, isa.STURV: opStoreV, isa.STRQoff: opStoreV, isa.STURQ: opStoreV,
 	isa.STRVpost: opStoreVPost, isa.STRQpost: opStoreVPost, isa.STRVpre: opStoreVPre, isa.STRQpre: opStoreVPre,
 	isa.STRVreg: opStoreVReg, isa.STRQreg: opStoreVReg,
+	isa.LD1x1: opLoadList, isa.LD1x2: opLoadList, isa.LD1x1post: opLoadListPost,
+	isa.ST1x1: opStoreList, isa.ST1x2: opStoreList, isa.ST1x1post: opStoreListPost,
 	isa.LDNPV: opLoadVPair, isa.LDPVoff: opLoadVPair, isa.LDPVpost: opLoadVPairPost, isa.LDPVpre: opLoadVPairPre,
 	isa.STNPV: opStoreVPair, isa.STPVoff: opStoreVPair, isa.STPVpost: opStoreVPairPost, isa.STPVpre: opStoreVPairPre,
+}
+
+// LD1 and ST1 of whole registers. Lanes in memory lie as in a register, lane by
+// lane, so that their size matters to its alignment alone, which is the lane's.
+var (
+	opLoadList = do(func(e *Exec, u *uop) bool {
+		at := e.n(u)
+		return e.mayUseV() && e.alignedLanes(u, at, mmu.AccessRead) && e.loadList(u, at)
+	})
+	opStoreList = do(func(e *Exec, u *uop) bool {
+		at := e.n(u)
+		return e.mayUseV() && e.alignedLanes(u, at, mmu.AccessWrite) && e.storeList(u, at)
+	})
+	opLoadListPost  = do(func(e *Exec, u *uop) bool { at := e.n(u); return opLoadList(e, u) && e.setBase(u, at+listBytes(u)) })
+	opStoreListPost = do(func(e *Exec, u *uop) bool { at := e.n(u); return opStoreList(e, u) && e.setBase(u, at+listBytes(u)) })
+)
+
+// listBytes is what each register of a list takes; imm has how many there are.
+func listBytes(u *uop) uint64 { return 8 << (u.word >> 30 & 1) }
+
+// alignedLanes checks every lane where alignment is checked.
+func (e *Exec) alignedLanes(u *uop, at uint64, a mmu.Access) bool {
+	lane := uint64(1) << (u.word >> 10 & 3)
+	for n := uint64(0); n < listBytes(u)*u.imm; n += lane {
+		if _, _, ok := e.place(at+n, lane, a, 1); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// pieceOf is how many bytes of a list are accessed at once: a lane, or 8 where those
+// are aligned.
+func pieceOf(u *uop, at uint64) uint64 {
+	if at&7 == 0 {
+		return 8
+	}
+	return 1 << (u.word >> 10 & 3)
+}
+
+func (e *Exec) loadList(u *uop, at uint64) bool {
+	var v [2][2]uint64
+	size, each := pieceOf(u, at), listBytes(u)
+	for n := uint64(0); n < each*u.imm; n += size {
+		word, ok := e.read(at+n, uint8(size))
+		if !ok {
+			return false
+		}
+		v[n/each&1][n%each/8&1] |= word << (n % 8 * 8)
+	}
+	for r := range u.imm {
+		e.PE.V[(uint64(u.rd)+r)&31] = v[r&1]
+	}
+	return true
+}
+
+func (e *Exec) storeList(u *uop, at uint64) bool {
+	size, each := pieceOf(u, at), listBytes(u)
+	for n := uint64(0); n < each*u.imm; n += size {
+		if !e.write(at+n, uint8(size), e.PE.V[(uint64(u.rd)+n/each)&31][n%each/8&1]>>(n%8*8)) {
+			return false
+		}
+	}
+	return true
 }
 
 // setBase writes the base register back.

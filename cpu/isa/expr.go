@@ -45,7 +45,7 @@ func lex(line string) (tokens []token, err error) {
 			n := 1
 			if strings.HasPrefix(line[i:], "<<") || strings.HasPrefix(line[i:], ">>") {
 				n = 2
-			} else if !strings.ContainsRune("#,:;[]!()+-*~&|^", rune(c)) {
+			} else if !strings.ContainsRune("#,:;[]{}!()+-*~&|^", rune(c)) {
 				r, _ := utf8.DecodeRuneInString(line[i:])
 				return nil, fmt.Errorf("%q is no part of a statement", r)
 			}

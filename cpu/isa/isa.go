@@ -5,7 +5,8 @@
 //	word ───────Decode──────────┴──► Inst ──Disasm──► "ldr x0, [x1, #8]"
 //	word ◄──────────────────────────────── Assemble ◄────────┘
 //
-// It knows the base instructions, loads and stores (also of SIMD registers), exclusives, LSE, CRC32 and
+// It knows the base instructions, loads and stores (of SIMD registers too), the SIMD
+// instructions that copy and search memory, exclusives, LSE, CRC32 and
 // system instructions of Armv8.2 with RCpc, as one table of encodings, a64.txt.
 // Every other word is UNDEFINED. What an instruction does is cpu/exec's.
 //

@@ -938,7 +938,7 @@ func (o vectorReg) parse(p *parser) error {
 	n, err := strconv.ParseUint(name[min(1, len(name)):], 10, 8)
 	if size < 0 || err != nil || n > 31 || name[1] == '0' && len(name) > 2 {
 		p.at = at
-		return p.due("a SIMD register")
+		return p.due("a register")
 	}
 	p.word |= uint32(n) << o.at
 	switch first := o.at == 0; {
