@@ -136,10 +136,9 @@ irq:	mrs	x10, icc_iar1_el1
 	str	x12, [x26, x11, lsl #3]
 `
 
-// TestTimers: both timers fire when they should, in WFI and in a loop, as often as
-// they are armed, and an interrupt that is not handled comes again at its end.
-func TestTimers(t *testing.T) {
-	r := interrupted(t, mode{}, `
+// timerRounds arms both timers five times, then leaves one up until it has come
+// three times more.
+const timerRounds = `
 first:	movz	x1, #0x4800, lsl #16	// PPIs 27 and 30
 	add	x2, x28, #0x10000
 	str	w1, [x2, #0x100]
@@ -179,10 +178,16 @@ irq:	mrs	x10, icc_iar1_el1
 	msr	cntv_ctl_el0, xzr
 4:	msr	icc_eoir1_el1, x10
 	eret
-second:	b	.
+second:	wfi
+	b	second
 end:	nop
 	nop
-	nop`)
+	nop`
+
+// TestTimers: both timers fire when they should, in WFI and in a loop, as often as
+// they are armed, and an interrupt that is not handled comes again at its end.
+func TestTimers(t *testing.T) {
+	r := interrupted(t, mode{}, timerRounds)
 	x := r.off().X
 	if got := [2]uint64{r.word(testCounts + 27*8), r.word(testCounts + 30*8)}; got != [2]uint64{8, 5} {
 		t.Errorf("%d virtual and %d physical timer interrupts, want 8 and 5 (x20 = %d)", got[0], got[1], x[20])
@@ -241,8 +246,13 @@ func TestSGIs(t *testing.T) {
 // TestInterruptsSnapshot: saved at any time and restored into another VM, nothing
 // is lost and nothing comes twice.
 func TestInterruptsSnapshot(t *testing.T) {
-	m := mode{vcpus: 2, profile: n1(t)}
-	want := interrupted(t, m, sgiRound)
+	for name, program := range map[string]string{"sgis": sgiRound, "timers": timerRounds} {
+		t.Run(name, func(t *testing.T) { snapshots(t, mode{vcpus: 2, profile: n1(t)}, program) })
+	}
+}
+
+func snapshots(t *testing.T, m mode, program string) {
+	want := interrupted(t, m, program)
 	want.enterAll()
 	var saved [][]byte
 	for at := sim.Cycle(0); want.vm.Program.End == EndNot; at += 700 {
@@ -254,7 +264,7 @@ func TestInterruptsSnapshot(t *testing.T) {
 	}
 	end := want.save()
 	for i := 0; i < len(saved); i += 1 + len(saved)/25 {
-		r := interrupted(t, m, sgiRound)
+		r := interrupted(t, m, program)
 		r.load(t, saved[i])
 		if !bytes.Equal(r.save(), saved[i]) {
 			t.Fatalf("piece %d: the restored host saves differently", i)
