@@ -45,14 +45,17 @@ func (v *VCPU) enterGuest() uint64 {
 	if g == nil || !g.initialised {
 		return 0
 	}
-	n := 0
-	if r := g.redist(v); len(r.list) != 0 {
-		n = g.flush(v)
-	} else {
-		r.cpu.On = true
+	r, cost := g.redist(v), v.VM.Host.Profile
+	r.cpu.On = true
+	cycles := uint64(0)
+	if listed := uint64(len(r.list)); listed != 0 {
+		cycles = uint64(g.flush(v)) * cost.ListRegister
+		if listed > its.NumLR { // the list is sorted
+			cycles += listed * cost.LPIVisit
+		}
 	}
 	v.raise()
-	return uint64(n) * v.VM.Host.Profile.ListRegister
+	return cycles
 }
 
 // leaveGuest is the other way: kvm_vgic_sync_hwstate.
@@ -67,7 +70,7 @@ func (v *VCPU) leaveGuest() {
 		return
 	}
 	a.PE.Now = v.Thread.Core.Now
-	if len(g.redist(v).list) != 0 {
+	if a.used != 0 || len(g.redist(v).list) != 0 {
 		saved := g.thread
 		g.thread = v.Thread
 		g.fold(v)
