@@ -31,6 +31,7 @@ func designs() map[string]Design {
 		m["ring+bitmap,"+l.Name+",sized"] = with(func(d *Design) { d.Policy, d.Layout, d.Sized, d.LogBlock = &policyRingBitmap, l, true, true })
 		m["vmring,"+l.Name] = with(func(d *Design) { d.Policy, d.Layout, d.VMRingEntries = &policyVMRing, l, 128 })
 	}
+	m["bitmap,blocks"] = with(func(d *Design) { d.Policy, d.LogBlock = &policyBitmap, true })
 	m["any"] = with(func(d *Design) { d.Policy, d.AnySize = &policyRingBitmap, true })
 	m["hard"] = with(func(d *Design) { d.Policy, d.OverflowHard = &policyRingOverflowBitmap, true })
 	return m
@@ -440,4 +441,35 @@ func FuzzRingEdits(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestResetClearsBits: where every ring entry has a bit beside it, the reset of the
+// entry clears the bit, across words of the bitmap, and leaves other bits alone.
+func TestResetClearsBits(t *testing.T) {
+	for _, p := range []*Policy{&policyRingFlaggedBitmap, &policyVMRing} {
+		d := LinuxDesign()
+		d.Policy, d.VMRingEntries = p, 256
+		r := newRig(t, mode{design: d, ring: 256, bitmap: true, pages: 300})
+		pages := []uint64{3, 60, 63, 64, 65, 100, 130, 200}
+		r.write(0, pages...)
+		r.vm.WriteGuest(r.t, testBase+250<<12, []byte{1})
+		bits := func() (set []uint64) {
+			s, m := r.slot(), r.h.Machine.Mem
+			for p := range s.Pages {
+				if m.Load(s.Bitmap.WordPA(p/64), 8)>>(p%64)&1 != 0 {
+					set = append(set, p)
+				}
+			}
+			return set
+		}
+		if d := cmp.Diff(append(slices.Clone(pages), 250), bits()); d != "" {
+			t.Errorf("%s, before: %s", p.Name, d)
+		}
+		fetch := uint32(0)
+		r.harvest(0, &fetch, 7)
+		r.reset()
+		if d := cmp.Diff([]uint64{200, 250}, bits()); d != "" {
+			t.Errorf("%s, after: %s", p.Name, d)
+		}
+	}
 }
