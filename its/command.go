@@ -170,7 +170,7 @@ func (s *ITS) discard(m Machine, cmd Command) Error {
 	}
 	s.Epoch++
 	s.freeEvent(d, cmd.EventID())
-	return s.store(m, d.eventAddr(cmd.EventID()), 0)
+	return s.store(m, d.EventAddr(cmd.EventID()), 0)
 }
 
 // clear removes the pending state of an event's LPI.

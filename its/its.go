@@ -327,6 +327,9 @@ func (s *ITS) collectionOf(e *Event) *Collection {
 	return nil
 }
 
+// Orphan tells whether an event's collection is gone.
+func (s *ITS) Orphan(e *Event) bool { return s.collectionOf(e) == nil }
+
 // addCollection creates a collection without a PE.
 func (s *ITS) addCollection(icid uint32) *Collection {
 	s.Collections = append(s.Collections, Collection{ICID: icid, RDbase: Unmapped, birth: s.nextBirth})

@@ -113,8 +113,7 @@ func (r *restorer) devices() Error {
 		return err
 	}
 	_, err := r.scan(levelL1, t.Base(), t.Bytes(), 0, func(index uint32, w uint64) (uint32, Error) {
-		const perPage = TablePage / EntryBytes
-		last, err := r.scan(levelDTE, mmu.IPA(L1E(w).Addr()), TablePage, index*perPage, r.device)
+		last, err := r.scan(levelDTE, mmu.IPA(L1E(w).Addr()), TablePage, index*entriesPerPage, r.device)
 		if last || err != None {
 			return 0, err
 		}

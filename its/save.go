@@ -1,6 +1,10 @@
 package its
 
-import "slices"
+import (
+	"slices"
+
+	"ringmap/mmu"
+)
 
 // What the 14 and 16 bits of `next` can say: a longer distance is cut short, and
 // a restore then walks the rest one by one.
@@ -24,6 +28,25 @@ type SavePolicy struct {
 	Deleted, Dropped OrphanRule
 }
 
+// Entry is a table entry that a save writes.
+type Entry struct {
+	Kind EntryKind
+	ID   uint32 // DeviceID of a DTE or ITE, ICID of a CTE
+	Sub  uint32 // EventID of an ITE
+	Addr mmu.IPA
+	Word uint64
+}
+
+// EntryKind is which table an entry is of.
+type EntryKind uint8
+
+const (
+	EntryDevice     EntryKind = iota // DTE
+	EntryEvent                       // ITE
+	EntryCollection                  // CTE
+	EntryEnd                         // the zero entry behind the last CTE
+)
+
 // Save writes all mappings into the tables: for each device by ID its ITEs and
 // its DTE, then the CTEs. It stops at the first error; what was written stays.
 // Without a valid device table it writes no devices, without a valid collection
@@ -31,18 +54,34 @@ type SavePolicy struct {
 func (s *ITS) Save(m Machine, p SavePolicy) Error {
 	if s.DeviceTable.Valid() {
 		s.sortDevices()
+	}
+	return s.entries(m, p, func(e Entry) Error { return s.store(m, e.Addr, e.Word) })
+}
+
+// Entries visits what Save would write, where, and changes nothing. An error is
+// what Save would stop at, memory that cannot be written aside.
+func (s *ITS) Entries(m Machine, visit func(Entry)) Error {
+	return s.entries(m, SavePolicy{}, func(e Entry) Error {
+		visit(e)
+		return None
+	})
+}
+
+// entries gives the entries of all tables in the order of a save.
+func (s *ITS) entries(m Machine, p SavePolicy, write func(Entry) Error) Error {
+	if s.DeviceTable.Valid() {
 		for i, d := range s.Devices {
 			next := uint32(0)
 			if i+1 < len(s.Devices) {
 				next = min(s.Devices[i+1].ID-d.ID, maxNextDevice)
 			}
-			if err := s.saveDevice(m, d, next, p); err != None {
+			if err := s.deviceEntries(m, d, next, p, write); err != None {
 				return err
 			}
 		}
 	}
 	if s.CollectionTable.Valid() {
-		return s.saveCollections(m)
+		return s.collectionEntries(write)
 	}
 	return None
 }
@@ -61,7 +100,7 @@ func (s *ITS) sortDevices() {
 	}
 }
 
-func (s *ITS) saveDevice(m Machine, d *Device, next uint32, p SavePolicy) Error {
+func (s *ITS) deviceEntries(m Machine, d *Device, next uint32, p SavePolicy, write func(Entry) Error) Error {
 	addr, ok := s.deviceAddr(m, d.ID)
 	if !ok {
 		return ErrEntry
@@ -72,12 +111,12 @@ func (s *ITS) saveDevice(m Machine, d *Device, next uint32, p SavePolicy) Error 
 		if err != None {
 			return err
 		}
-		if err := s.store(m, d.eventAddr(e.ID), uint64(w)); err != None {
+		if err := write(Entry{EntryEvent, d.ID, e.ID, d.EventAddr(e.ID), uint64(w)}); err != None {
 			return err
 		}
 	}
 	w := DTE(0).WithValid(true).WithNext(next).WithITT(uint64(d.ITT)).WithEventBits(uint32(d.Bits))
-	return s.store(m, addr, uint64(w))
+	return write(Entry{EntryDevice, d.ID, 0, addr, uint64(w)})
 }
 
 // ite is the entry of the device's i-th event.
@@ -107,15 +146,15 @@ func (s *ITS) orphanRule(e *Event, p SavePolicy) OrphanRule {
 	return p.Deleted
 }
 
-// saveCollections writes the collections, mapped or not, in order of creation and
+// collectionEntries are the collections, mapped or not, in order of creation and
 // one zero entry behind them unless the table is full.
-func (s *ITS) saveCollections(m Machine) Error {
+func (s *ITS) collectionEntries(write func(Entry) Error) Error {
 	t := s.CollectionTable
 	addr := t.Base()
 	for i := range s.Collections {
 		c := &s.Collections[i]
 		w := CTE(0).WithValid(true).WithRDbase(c.RDbase).WithICID(c.ICID)
-		if err := s.store(m, addr, uint64(w)); err != None {
+		if err := write(Entry{EntryCollection, c.ICID, 0, addr, uint64(w)}); err != None {
 			return err
 		}
 		addr += EntryBytes
@@ -123,5 +162,5 @@ func (s *ITS) saveCollections(m Machine) Error {
 	if uint64(addr-t.Base()) == t.Bytes() {
 		return None
 	}
-	return s.store(m, addr, 0)
+	return write(Entry{EntryEnd, 0, 0, addr, 0})
 }

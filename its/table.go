@@ -25,17 +25,27 @@ func (s *ITS) deviceAddr(m Machine, id uint32) (addr mmu.IPA, ok bool) {
 	if !t.Indirect() {
 		return flatAddr(m, t, id)
 	}
-	const perPage = TablePage / EntryBytes
-	index := uint64(id / perPage)
-	if index >= t.Bytes()/EntryBytes {
+	if uint64(id/entriesPerPage) >= t.Bytes()/EntryBytes {
 		return 0, false
 	}
-	w, err := s.load(m, t.Base()+mmu.IPA(index*EntryBytes))
+	w, err := s.load(m, s.Level1(id))
 	if l1 := L1E(w); err == None && l1.Valid() {
-		addr = mmu.IPA(l1.Addr()) + mmu.IPA(id%perPage*EntryBytes)
+		addr = mmu.IPA(l1.Addr()) + mmu.IPA(id%entriesPerPage*EntryBytes)
 		return addr, m.Visible(addr)
 	}
 	return 0, false
+}
+
+// entriesPerPage are those of a page of the second level.
+const entriesPerPage = TablePage / EntryBytes
+
+// Level1 is the address of the level 1 entry that leads to a device's entry; 0 in a
+// table with one level.
+func (s *ITS) Level1(id uint32) mmu.IPA {
+	if !s.DeviceTable.Indirect() {
+		return 0
+	}
+	return s.DeviceTable.Base() + mmu.IPA(id/entriesPerPage*EntryBytes)
 }
 
 // collectionFits tells whether a collection ID has an entry in the table.
@@ -53,14 +63,14 @@ func flatAddr(m Machine, t BASER, id uint32) (mmu.IPA, bool) {
 	return addr, m.Visible(addr)
 }
 
-// eventAddr is the address of an event's entry in the device's ITT.
-func (d *Device) eventAddr(event uint32) mmu.IPA {
+// EventAddr is the address of an event's entry in the device's ITT.
+func (d *Device) EventAddr(event uint32) mmu.IPA {
 	return d.ITT + mmu.IPA(event)*EntryBytes
 }
 
 // eventFits tells whether the event has an entry in the device's ITT.
 func (d *Device) eventFits(m Machine, event uint32) bool {
-	return event>>d.Bits == 0 && m.Visible(d.eventAddr(event))
+	return event>>d.Bits == 0 && m.Visible(d.EventAddr(event))
 }
 
 // load reads an entry.

@@ -140,6 +140,14 @@ func (t *translationCache) add(epoch uint64, devid, eventid, intid uint32) {
 	t.lpis[devid<<its.EventBits|eventid] = intid
 }
 
+// len is how many translations are cached.
+func (t *translationCache) len(epoch uint64) int {
+	if t.epoch != epoch {
+		return 0
+	}
+	return len(t.lpis)
+}
+
 // sync saves, restores or hashes the translations, in order of their keys.
 func (t *translationCache) sync(c *sim.Codec) {
 	c.U64(&t.epoch)

@@ -134,6 +134,7 @@ New here? ` + "`ringmap help start`" + `. Exit status 0 yes, 1 no, 2 bad input: 
 		runCommand(t),
 		migrateCommand(t),
 		whyCommand(t),
+		inspectCommand(t),
 		sweepCommand(t),
 		experimentCommand(t),
 		storeCommand(t),

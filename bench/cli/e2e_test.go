@@ -529,7 +529,7 @@ func TestEveryListAndHelp(t *testing.T) {
 			}
 		}
 	}
-	for _, cmd := range []string{"run", "why", "init", "list", "conform", "trace", "version", "help"} {
+	for _, cmd := range []string{"run", "why", "inspect", "init", "list", "conform", "trace", "version", "help"} {
 		if o := good(t, cmd, "--help"); !strings.Contains(o.stdout, "Usage:") {
 			t.Errorf("%s --help says %q", cmd, o.stdout)
 		}
