@@ -20,7 +20,11 @@ migrate:  {start: 100us, bandwidth: 2GiB/s, downtime: 2ms}
 		whole, s := testMachine(t, text, sets...)
 		runAll(t, whole, s)
 		want, end := whole.hash(), whole.engine.Now()
-		for at := sim.Cycle(1000); at < end; at += end / 25 {
+		cuts := sim.Cycle(7)
+		if long {
+			cuts = 60
+		}
+		for at := sim.Cycle(1000); at < end; at += end / cuts {
 			m, _ := testMachine(t, text, sets...)
 			m.vmm.Start()
 			m.its.arm(m.engine)

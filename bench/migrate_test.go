@@ -31,6 +31,9 @@ its:      {devices: 8, events: 16, msi_rate: 20000}
 migrate:  {start: 20ms, bandwidth: 500MiB/s, downtime: 20ms}
 `
 
+// long tells whether there is time for many more random runs.
+var long = os.Getenv("RINGMAP_LONG") != ""
+
 // atHandover calls f when the source has sent all of its RAM and nothing has run
 // at the destination.
 func atHandover(m *machine, f func()) {
@@ -83,22 +86,26 @@ func TestMigration(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		sets       []string
+		long       bool
 	}{
-		{"ring+bitmap", migrateScenario, nil},
-		{"bitmap", migrateScenario, []string{"tracking={mode: bitmap}"}},
-		{"clear-log", migrateScenario, []string{"tracking={mode: bitmap, manual_protect: initially-set}", "vmm.clear=manual"}},
-		{"interval", migrateScenario, []string{"vmm={harvest: interval, interval: 1ms}"}},
-		{"on-full-own", migrateScenario, []string{"vmm.harvest=on-full-own"}},
-		{"saves on the way", migrateScenario, []string{"its.save=3ms"}},
-		{"64KiB pages", migrateScenario, []string{"host.page=64KiB", "tracking.ring=4096"}},
-		{"huge pages", migrateScenario, []string{"vm={vcpus: 3, memory: 24MiB, backing: thp}"}},
-		{"stolen time", migrateScenario, []string{"tracking.stolen_time=on"}},
-		{"zeros detected", migrateScenario, []string{"migrate.zero_pages=detect"}},
-		{"linux, ring+bitmap", linuxMigration, nil},
-		{"linux, bitmap", linuxMigration, []string{"tracking={mode: bitmap}"}},
+		{"ring+bitmap", migrateScenario, nil, false},
+		{"bitmap", migrateScenario, []string{"tracking={mode: bitmap}"}, false},
+		{"clear-log", migrateScenario, []string{"tracking={mode: bitmap, manual_protect: initially-set}", "vmm.clear=manual"}, false},
+		{"interval", migrateScenario, []string{"vmm={harvest: interval, interval: 1ms}"}, true},
+		{"on-full-own", migrateScenario, []string{"vmm.harvest=on-full-own"}, true},
+		{"saves on the way", migrateScenario, []string{"its.save=3ms"}, true},
+		{"64KiB pages", migrateScenario, []string{"host.page=64KiB", "tracking.ring=4096"}, false},
+		{"huge pages", migrateScenario, []string{"vm={vcpus: 3, memory: 24MiB, backing: thp}"}, true},
+		{"stolen time", migrateScenario, []string{"tracking.stolen_time=on"}, true},
+		{"zeros detected", migrateScenario, []string{"migrate.zero_pages=detect"}, true},
+		{"linux, ring+bitmap", linuxMigration, nil, false},
+		{"linux, bitmap", linuxMigration, []string{"tracking={mode: bitmap}"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if c.long && !long {
+				t.Skip("make test-long")
+			}
 			m, s := testMachine(t, c.text, c.sets...)
 			compared := false
 			atHandover(m, func() {
@@ -201,8 +208,8 @@ func TestMigrationLosses(t *testing.T) {
 // TestRandomMigrations: whatever the tracking, the sizes, the rates and the
 // throttle, and whatever fails when: the VM runs on in one place, complete.
 func TestRandomMigrations(t *testing.T) {
-	runs := 25
-	if os.Getenv("RINGMAP_LONG") != "" {
+	runs := 20
+	if long {
 		runs = 200
 	}
 	ends := map[string]int{}
