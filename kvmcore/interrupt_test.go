@@ -459,3 +459,29 @@ func TestHostileSGIs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestInterfaceTakesTime: an access to the CPU interface takes the profile's time
+// and is one instruction.
+func TestInterfaceTakesTime(t *testing.T) {
+	const program = `
+first:	movz	x20, #100
+	movz	x1, #1023
+1:	%s
+	subs	x20, x20, #1
+	b.ne	1b
+	b	end
+second:	b	.
+irq:	b	.
+end:	nop`
+	p := n1(t)
+	run := func(inst string) (sim.Cycle, uint64) {
+		r := interrupted(t, mode{profile: p}, fmt.Sprintf(program, inst))
+		r.off()
+		return r.vm.VCPUs[0].Thread.Core.Now, r.vm.Program.Retired
+	}
+	cycles, instructions := run("msr icc_eoir1_el1, x1")
+	plain, same := run("msr tpidr_el1, x1")
+	if instructions != same || cycles-plain != sim.Cycle(100*p.ICV) {
+		t.Errorf("%d instructions in %d cycles, without the interface %d in %d; want %d cycles more", instructions, cycles, same, plain, 100*p.ICV)
+	}
+}
