@@ -7,7 +7,9 @@ package chart
 
 import (
 	"bytes"
+	_ "embed" // the stylesheet
 	"fmt"
+	"html/template"
 	"image/color"
 	"math"
 	"slices"
@@ -20,6 +22,13 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
+
+//go:embed style.css
+var style string
+
+// Style is the stylesheet of pages with pictures, light or dark as the reader's system
+// prefers.
+var Style = template.CSS(style)
 
 // Series is one curve, or one colour of bars. X rises; Lo and Hi are the ends of
 // an interval around each Y, nil where there is none.

@@ -2,7 +2,7 @@ package experiments
 
 import (
 	"bytes"
-	_ "embed" // the pages' templates and style
+	_ "embed" // the pages' templates
 	"fmt"
 	"html/template"
 	"strings"
@@ -17,6 +17,7 @@ var pageText string
 var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 	"lower": strings.ToLower,
 	"css":   func(s string) template.CSS { return template.CSS(s) },
+	"style": func() template.CSS { return chart.Style },
 }).Parse(pageText))
 
 // plotView is a plot on a page.
