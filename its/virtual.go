@@ -131,6 +131,16 @@ func (v *Virtual) active(id uint32) *LR {
 	return nil
 }
 
+// Holds tells whether a list register has the interrupt.
+func (v *Virtual) Holds(id uint32) bool {
+	for _, w := range v.LR {
+		if w.State() != 0 && w.VINTID() == id {
+			return true
+		}
+	}
+	return false
+}
+
 func deactivate(w *LR) (physical uint32) {
 	*w = w.WithActive(false)
 	if w.HW() {

@@ -266,6 +266,10 @@ func (c *cpuInterface) WriteICC(r arch.Reg, v uint64, virtual bool) bool {
 	case arch.ICC_EOIR0_EL1, arch.ICC_EOIR1_EL1:
 		ended = vi.End(its.Group(r == arch.ICC_EOIR1_EL1), v)
 	case arch.ICC_DIR_EL1:
+		if id := uint32(v) & 0xff_ffff; vi.EOImode && !vi.Holds(id) && c.VM.vgic.overflows() {
+			(*VCPU)(c).endTrapped(id)
+			break
+		}
 		ended = vi.Deactivate(v)
 	case arch.ICC_BPR0_EL1, arch.ICC_BPR1_EL1:
 		vi.WriteBPR(its.Group(r == arch.ICC_BPR1_EL1), v)
@@ -282,6 +286,20 @@ func (c *cpuInterface) WriteICC(r arch.Reg, v uint64, virtual bool) bool {
 	}
 	c.changed(ended)
 	return true
+}
+
+// endTrapped deactivates an interrupt of the vCPU's list that no list register has:
+// ICC_DIR_EL1 is trapped for it. vgic_v3_deactivate.
+func (v *VCPU) endTrapped(intid uint32) {
+	p := v.VM.vgic.interrupt(int32(v.Index), intid)
+	if p == nil || !p.Active || p.Queued != int32(v.Index) {
+		return
+	}
+	p.Active = false
+	if p.HW && !p.Edge {
+		v.setPhysical(p, false)
+	}
+	v.A64.PE.TimerWrites++ // Run returns, for what it waits for may be another
 }
 
 // changed follows a change of the virtual interface: its outputs are others, and

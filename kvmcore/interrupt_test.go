@@ -485,3 +485,63 @@ end:	nop`
 		t.Errorf("%d instructions in %d cycles, without the interface %d in %d; want %d cycles more", instructions, cycles, same, plain, 100*p.ICV)
 	}
 }
+
+// TestMoreActiveThanRegisters: six handlers one inside the other, with four list
+// registers. Kernels since 6.19 let all of them run and end; before, what is active
+// holds the registers and the fifth waits.
+func TestMoreActiveThanRegisters(t *testing.T) {
+	for kernel, deepest := range map[string]uint64{"7.2": 6, "6.12": 4} {
+		r := interrupted(t, mode{kernel: kernel}, `
+first:	add	x2, x28, #0x10000
+	adr	x3, prio
+	ldr	x4, [x3]
+	str	w4, [x2, #0x400]
+	lsr	x4, x4, #32
+	str	w4, [x2, #0x404]
+	mov	x20, #0			// how deep
+	mov	x21, #0			// the deepest
+	mov	x22, #0			// how many
+	add	x23, x26, #0x400	// a stack
+	mov	w4, #1
+	str	w4, [x2, #0x200]
+	msr	daifclr, #2
+	nop
+	nop
+	msr	daifset, #2
+	ldr	w24, [x2, #0x300]
+	b	end
+irq:	mrs	x10, icc_iar1_el1
+	mrs	x11, elr_el1
+	mrs	x12, spsr_el1
+	stp	x10, x11, [x23], #16
+	str	x12, [x23], #16
+	add	x22, x22, #1
+	add	x20, x20, #1
+	cmp	x20, x21
+	csel	x21, x20, x21, hi
+	cmp	x22, #6
+	b.hs	1f
+	mov	x13, #1			// the next, more urgent
+	lsl	x13, x13, x22
+	str	w13, [x2, #0x200]
+	msr	daifclr, #2
+	nop
+	nop
+	msr	daifset, #2
+1:	sub	x20, x20, #1
+	ldr	x12, [x23, #-16]!
+	ldp	x10, x11, [x23, #-16]!
+	msr	spsr_el1, x12
+	msr	elr_el1, x11
+	msr	icc_eoir1_el1, x10
+	eret
+second:	b	.
+	.balign	8
+prio:	.word	0x50607080, 0x10203040
+end:	nop`)
+		x := r.off().X
+		if x[21] != deepest || x[22] != 6 || x[24] != 0 {
+			t.Errorf("%s: %d taken, %d one inside the other, active at the end %#x; want 6, %d, 0", kernel, x[22], x[21], x[24], deepest)
+		}
+	}
+}

@@ -161,19 +161,37 @@ func (g *VGIC) flush(v *VCPU) int {
 	return n
 }
 
-// sort puts the active interrupts first, then what is pending and enabled by
-// priority: vgic_irq_cmp.
+// overflows tells whether the kernel keeps active interrupts outside of the list
+// registers, and ends them there: since 6.19. Before, they came first of all.
+func (g *VGIC) overflows() bool { return g.vm.Host.Kernel.Version >= 619 }
+
+// sort puts what is pending, enabled and not active first, by priority, and then what
+// is active; before 6.19 the active ones first. vgic_irq_cmp.
 func (g *VGIC) sort(me int32, list []uint32) {
-	wants := func(p *its.Interrupt) int { return its.Group(!(p.Enabled && p.Asserted())) }
+	old := !g.overflows()
+	rank := func(p *its.Interrupt) int {
+		wants := p.Enabled && p.Asserted()
+		switch {
+		case old && p.Active:
+			return 0
+		case wants && !p.Active, old && wants:
+			return 1
+		}
+		return 2
+	}
 	slices.SortStableFunc(list, func(x, y uint32) int {
 		a, b := g.interrupt(me, x), g.interrupt(me, y)
-		switch {
-		case a.Active || b.Active:
-			return its.Group(b.Active) - its.Group(a.Active)
-		case wants(a)+wants(b) != 0:
-			return wants(a) - wants(b)
+		switch ra, rb := rank(a), rank(b); {
+		case ra != rb:
+			return ra - rb
+		case old && ra != 1:
+			return 0
+		case a.Priority != b.Priority:
+			return cmp.Compare(a.Priority, b.Priority)
+		case old:
+			return 0
 		}
-		return cmp.Compare(a.Priority, b.Priority)
+		return its.Group(b.HW) - its.Group(a.HW)
 	})
 }
 
@@ -206,7 +224,7 @@ func (g *VGIC) fold(v *VCPU) {
 	for i, w := range vi.LR[:v.A64.used] {
 		if p := g.interrupt(int32(v.Index), w.VINTID()); p != nil {
 			ended := p.Active && !w.Active()
-			p.Active = w.Active()
+			p.Active = w.Active() && !(p.IsLPI() && g.overflows()) // the end of an LPI is not counted
 			switch {
 			case p.Edge:
 				p.Pending = p.Pending || w.Pending()
@@ -219,8 +237,30 @@ func (g *VGIC) fold(v *VCPU) {
 		}
 		vi.LR[i] = 0
 	}
-	vi.On, vi.Underflow, v.A64.used = false, false, 0
+	if g.overflows() {
+		g.endOutside(v, vi.EOICount)
+	}
+	vi.On, vi.Underflow, vi.EOICount, v.A64.used = false, false, 0, 0
 	g.prune(v)
+}
+
+// endOutside deactivates as many interrupts as the guest has ended without finding
+// them in a list register: it ends the most urgent first, and by priority they are
+// sorted. vgic_v3_fold_lr_state.
+func (g *VGIC) endOutside(v *VCPU, ended uint32) {
+	me := int32(v.Index)
+	for _, intid := range g.redist(v).list {
+		if ended == 0 {
+			return
+		}
+		if p := g.interrupt(me, intid); p.Active && g.target(p) == me {
+			p.Active = false
+			ended--
+			if p.HW && !p.Edge {
+				v.setPhysical(p, false)
+			}
+		}
+	}
 }
 
 // prune drops from a vCPU's list what needs no delivery, and hands over what has
