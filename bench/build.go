@@ -82,6 +82,7 @@ func (m *machine) createVM(s *scenario.Scenario, track vmm.Tracking) error {
 		return s.Problem("vm.ipa_bits", "", "KVM_CREATE_VM: %v", errno)
 	}
 	m.vm = vm
+	vm.Translations = p.Translations
 	if track != vmm.TrackOff {
 		if errno := vm.SetDesign(p.Design); errno != kvmcore.OK {
 			return s.Problem("tracking.mode", "", "the VM's design: %v", errno)
@@ -175,6 +176,17 @@ func (m *machine) loadWorkload(s *scenario.Scenario, _ vmm.Tracking) error {
 
 // newStreams makes a stream for every vCPU, each at its beginning.
 func (m *machine) newStreams(s *scenario.Scenario) (list []kvmcore.Stream, err error) {
+	if list, err = m.workStreams(s); err != nil {
+		return nil, err
+	}
+	if its := m.plan.ITS; its.MoveGap != 0 || its.ChurnGap != 0 {
+		list[0] = workloads.NewITSGuest(list[0], its, m.plan.VCPUs, uint64(s.Seed))
+	}
+	return list, nil
+}
+
+// workStreams are the streams without what drivers do in between.
+func (m *machine) workStreams(s *scenario.Scenario) (list []kvmcore.Stream, err error) {
 	p := m.plan
 	if m.trace == nil {
 		for i := range p.VCPUs {

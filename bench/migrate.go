@@ -55,7 +55,7 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 	if errno != kvmcore.OK {
 		return s.Problem("vm.ipa_bits", "", "KVM_CREATE_VM at the destination: %v", errno)
 	}
-	d.vm = vm
+	d.vm, vm.Translations = vm, p.Translations
 	for i, slot := range p.Slots {
 		hva := d.host.Memory.MapAt(slot.Size, slot.Backing, mmu.PA(slot.Base).PFN())
 		if errno := vm.SetUserMemoryRegion(kvmcore.Region{Slot: uint32(i), GPA: mmu.IPA(slot.Base), Size: slot.Size, HVA: hva}); errno != kvmcore.OK {

@@ -110,7 +110,7 @@ func (s *script) Fill(dst []GuestAccess) int {
 }
 
 func (s *script) Sync(c *sim.Codec) {
-	sim.Slice(c, &s.todo, func(c *sim.Codec, a *GuestAccess) { a.sync(c) })
+	sim.Slice(c, &s.todo, func(c *sim.Codec, a *GuestAccess) { a.Sync(c) })
 }
 
 // do gives vCPU i accesses to its guest pages of slot 1, one instruction each.

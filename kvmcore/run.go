@@ -424,7 +424,7 @@ func (k *GuestCursor) Sync(c *sim.Codec) {
 		k.pos, k.n = 0, 0
 	}
 	for i := k.pos; i < k.n; i++ {
-		k.buf[i].sync(c)
+		k.buf[i].Sync(c)
 	}
 	c.U64(&k.loaded)
 	c.U64(&k.idle)
@@ -432,7 +432,8 @@ func (k *GuestCursor) Sync(c *sim.Codec) {
 	c.Bool(&k.mmio)
 }
 
-func (a *GuestAccess) sync(c *sim.Codec) {
+// Sync saves, restores or hashes the access.
+func (a *GuestAccess) Sync(c *sim.Codec) {
 	sim.Uint(c, &a.IPA)
 	c.U64(&a.Value)
 	c.U32(&a.Cycles)

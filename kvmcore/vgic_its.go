@@ -167,5 +167,5 @@ func (k *VITS) sync(c *sim.Codec) {
 	c.Tag("vits")
 	sim.Uint(c, &k.base)
 	k.state.Sync(c)
-	k.cache.sync(c)
+	k.cache.sync(c, k.vgic.vm.Translations)
 }

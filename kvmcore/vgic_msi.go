@@ -1,12 +1,8 @@
 package kvmcore
 
 import (
-	"fmt"
-	"slices"
-
 	"ringmap/its"
 	"ringmap/mmu"
-	"ringmap/sim"
 )
 
 // MSIValidDevID is KVM_MSI_VALID_DEVID: the MSI names its device.
@@ -103,7 +99,7 @@ func (k *VITS) trigger(devid, eventid uint32) its.Error {
 	case !k.vgic.redist(k.vgic.vm.VCPUs[pe]).enableLPIs:
 		return its.ErrDisabled
 	}
-	k.cache.add(s.Epoch, devid, eventid, l.INTID)
+	k.cache.add(k.vgic.vm.Translations, s.Epoch, devid<<its.EventBits|eventid, l.INTID)
 	l.Pending = true
 	k.vgic.queue(&l.Interrupt)
 	return its.None
@@ -116,58 +112,4 @@ func (k *VITS) cached(devid, eventid uint32) *its.LPI {
 		return nil
 	}
 	return k.vgic.lpis.Get(intid)
-}
-
-// translationCache remembers which LPI a device's event is. Its content ends with
-// the ITS's epoch: vgic_its_invalidate_cache.
-type translationCache struct {
-	epoch uint64
-	lpis  map[uint32]uint32 // DeviceID << EventBits | EventID -> INTID
-}
-
-func (t *translationCache) find(epoch uint64, devid, eventid uint32) (uint32, bool) {
-	if t.epoch != epoch || devid>>its.DeviceBits != 0 || eventid>>its.EventBits != 0 {
-		return 0, false
-	}
-	intid, ok := t.lpis[devid<<its.EventBits|eventid]
-	return intid, ok
-}
-
-func (t *translationCache) add(epoch uint64, devid, eventid, intid uint32) {
-	if t.epoch != epoch || t.lpis == nil {
-		t.epoch, t.lpis = epoch, map[uint32]uint32{}
-	}
-	t.lpis[devid<<its.EventBits|eventid] = intid
-}
-
-// len is how many translations are cached.
-func (t *translationCache) len(epoch uint64) int {
-	if t.epoch != epoch {
-		return 0
-	}
-	return len(t.lpis)
-}
-
-// sync saves, restores or hashes the translations, in order of their keys.
-func (t *translationCache) sync(c *sim.Codec) {
-	c.U64(&t.epoch)
-	keys := make([]uint32, 0, len(t.lpis))
-	for key := range t.lpis { // order-free: sorted below
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	sim.Slice(c, &keys, func(c *sim.Codec, key *uint32) {
-		intid := t.lpis[*key]
-		c.U32(key)
-		c.U32(&intid)
-		if c.Loading() {
-			if intid < its.FirstLPI {
-				c.Fail(fmt.Errorf("cached translation to INTID %d", intid))
-			}
-			if t.lpis == nil {
-				t.lpis = map[uint32]uint32{}
-			}
-			t.lpis[*key] = intid
-		}
-	})
 }

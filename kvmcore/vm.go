@@ -68,6 +68,10 @@ type VM struct {
 	VCPUs   []*VCPU // in order of creation: the index order of resets
 	Devices []Device
 
+	// Translations is how many translations the cache of each ITS keeps, set before
+	// the first MSI; 0 = any number, as kernels since 6.10.
+	Translations int
+
 	Design   Design    // what Linux leaves no choice about; see SetDesign
 	VMRing   Ring      // policies vmring: the ring that has no vCPU
 	FullFlag mmu.PA    // policy ring-flagged-bitmap: the word that says that a ring was full

@@ -80,6 +80,7 @@ const (
 	gitsCTLR      = 0x00
 	gitsCBASER    = 0x80
 	gitsCWRITER   = 0x88
+	gitsCREADR    = 0x90
 	gitsBASER     = 0x100 // 0 = device table, 1 = collection table
 )
 
@@ -175,6 +176,18 @@ func (b *itsBoot) registers() {
 	reg(gitsCTLR, 1)
 }
 
+// queueHead is where in the queue the set-up leaves CWRITER: behind its commands.
+func (s ITSSpec) queueHead(vcpus int) uint64 {
+	n := vcpus + s.Devices*(1+s.Events)
+	if s.Unmap {
+		n++
+	}
+	return uint64(n) * its.CommandBytes % itsTable
+}
+
+// itt is the address of the i-th device's interrupt translation table.
+func (l *ITSLayout) itt(i int) uint64 { return uint64(l.ITT) + uint64(i)*l.ITTStride }
+
 // commands maps a collection to every vCPU, then every device and its events;
 // event i of all goes to vCPU i modulo their number.
 func (b *itsBoot) commands() {
@@ -184,8 +197,7 @@ func (b *itsBoot) commands() {
 	lpi := 0
 	for d := range b.spec.Devices {
 		id := uint32(firstDevice + d)
-		itt := uint64(b.at.ITT) + uint64(d)*b.at.ITTStride
-		b.command(its.Command{}.WithOpcode(uint32(its.OpMAPD)).WithDeviceID(id).WithEventBits(uint32(b.at.EventBits)).WithITT(itt).WithValid(true))
+		b.command(its.Command{}.WithOpcode(uint32(its.OpMAPD)).WithDeviceID(id).WithEventBits(uint32(b.at.EventBits)).WithITT(b.at.itt(d)).WithValid(true))
 		for e := range b.spec.Events {
 			b.command(its.Command{}.WithOpcode(uint32(its.OpMAPTI)).WithDeviceID(id).WithEventID(uint32(e)).
 				WithINTID(uint32(firstLPI + lpi)).WithICID(uint32(lpi % len(b.vm.VCPUs))))

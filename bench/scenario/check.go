@@ -66,12 +66,15 @@ type Plan struct {
 	RunOn      sim.Cycle           // with RunsOn: how long the VM runs at the destination
 	RunsOn     bool                // false = until its work is done
 
-	Pattern  workloads.PatternSpec // zero if a trace is replayed
-	Trace    struct{ CPI workloads.CPI }
-	Program  bool              // the guest executes machine code instead
-	ITS      workloads.ITSSpec // Devices 0 = no ITS
-	PVTime   mmu.IPA           // stolen-time records, 64 bytes a vCPU; 0 = none
-	Reserved uint64            // bytes at the end of the first slot that hold these records and the ITS's tables
+	Pattern workloads.PatternSpec // zero if a trace is replayed
+	Trace   struct{ CPI workloads.CPI }
+	Program bool              // the guest executes machine code instead
+	ITS     workloads.ITSSpec // Devices 0 = no ITS
+
+	Translations int // that the ITS's cache keeps, 0 = any number
+
+	PVTime   mmu.IPA // stolen-time records, 64 bytes a vCPU; 0 = none
+	Reserved uint64  // bytes at the end of the first slot that hold these records and the ITS's tables
 
 	Board    *vmm.Board // of a program, nil otherwise
 	Warnings []string
@@ -489,6 +492,9 @@ func (s *Scenario) planITS(p *Plan) (err error) {
 			return s.Problem("its.msi_rate", fmt.Sprintf("write at most %d", p.Clock), "more than one MSI in every cycle of the clock")
 		}
 	}
+	if err := s.planITSLoad(p, &spec); err != nil {
+		return err
+	}
 	if err := spec.Validate(p.VCPUs); err != nil {
 		var pe *workloads.ParamError
 		if errors.As(err, &pe) {
@@ -499,6 +505,39 @@ func (s *Scenario) planITS(p *Plan) (err error) {
 	p.ITS = spec
 	return nil
 }
+
+// planITSLoad finds when storms come and how busy the guest's driver is.
+func (s *Scenario) planITSLoad(p *Plan, spec *workloads.ITSSpec) (err error) {
+	i := &s.ITS
+	if spec.Storm = int(min(i.Storm, 1<<30)); spec.Storm != 0 {
+		if spec.StormEvery, err = s.cycles(p, "its.storm_every", i.Every); err != nil {
+			return err
+		}
+	}
+	for _, r := range []struct {
+		key  string
+		rate Count
+		gap  *uint64
+	}{{"its.move_rate", i.Moves, &spec.MoveGap}, {"its.churn_rate", i.Churn, &spec.ChurnGap}} {
+		switch {
+		case r.rate == 0:
+			continue
+		case s.HasProgram():
+			return s.Problem(r.key, "remove it", "a program has a driver of its own")
+		case uint64(r.rate) > uint64(p.Clock):
+			return s.Problem(r.key, fmt.Sprintf("write at most %d", p.Clock), "more than one in every cycle of the clock")
+		}
+		*r.gap = uint64(p.Clock) / uint64(r.rate)
+	}
+	if i.Cache > maxTranslations {
+		return s.Problem("its.cache", "write 0 for any number", "%d translations are more than the %d that there can be", i.Cache, maxTranslations)
+	}
+	p.Translations = int(i.Cache)
+	return nil
+}
+
+// maxTranslations are all LPIs that 16 bits of INTIDs have.
+const maxTranslations = 57344
 
 // itsBytes is what the ITS's tables take.
 func (p *Plan) itsBytes() uint64 {

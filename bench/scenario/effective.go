@@ -33,7 +33,7 @@ func Default() *Scenario {
 			RingSizes: "power-of-two", RingMax: OptCount{Auto: true}, Reserve: kvmcore.RingReservedEntries, Layout: "in-entry", Entry: "page",
 			Huge: "split", Overflow: "soft", VMRing: OptCount{Auto: true}, Kick: auto, Detect: auto},
 		Workload: Workload{Pattern: "zipf", Memory: OptSize{Auto: true}},
-		ITS:      ITS{Events: 16, MSIRate: 10_000, Save: Saves{End: true}},
+		ITS:      ITS{Events: 16, MSIRate: 10_000, Every: Time{Picos: 10e9}, Save: Saves{End: true}},
 		Outside:  Outside{Memory: OptSize{Auto: true}, Pattern: "sequential", Bytes: 8},
 		VMM:      VMM{Harvest: "on-full-all", Interval: OptTime{Auto: true}, Clear: "get", Collect: "last", Mistake: "none"},
 		Checkpoint: Checkpoint{Epoch: Time{Never: true}, Mode: "remus", FailAt: Time{Never: true}, Detect: Time{Picos: 50e9},

@@ -111,6 +111,11 @@ var Keys = []Key{
 	{"its.devices", "devices that signal MSIs; 0 = no ITS"},
 	{"its.events", "events (MSI vectors) of each device"},
 	{"its.msi_rate", "MSIs per second, over all devices"},
+	{"its.storm", "MSIs of an interrupt storm, in which one device signals one event after the other at once; 0 = no storms"},
+	{"its.storm_every", "time from one storm to the next"},
+	{"its.move_rate", "interrupts per second of guest time that the driver on vCPU 0 moves to another vCPU (MOVI), as irqbalance does"},
+	{"its.churn_rate", "devices per second of guest time that it unbinds and binds again: DISCARD and MAPTI of every event, MAPD"},
+	{"its.cache", "translations that the ITS's cache keeps, the one used longest ago makes room; 0 = any number, as kernels since 6.10\n(before: 16 for each vCPU)"},
 	{"its.unmap", "on: the guest unmaps the collection of its last vCPU (MAPC with V=0) while events are mapped to it"},
 	{"its.save", "when tables are saved, with the vCPUs stopped: never, end (before the last collection), or a\nperiod such as 50ms (and at the end)"},
 

@@ -119,6 +119,11 @@ type ITS struct {
 	Devices Count  `key:"devices"`
 	Events  Count  `key:"events"`
 	MSIRate Count  `key:"msi_rate"`
+	Storm   Count  `key:"storm"`
+	Every   Time   `key:"storm_every"`
+	Moves   Count  `key:"move_rate"`
+	Churn   Count  `key:"churn_rate"`
+	Cache   Count  `key:"cache"`
 	Unmap   Switch `key:"unmap"`
 	Save    Saves  `key:"save"`
 }
