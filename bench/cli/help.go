@@ -15,7 +15,7 @@ var groups = []*cobra.Group{
 // groupOf says where a command belongs; what is not here comes last.
 var groupOf = map[string]string{
 	"run": "one", "migrate": "one", "why": "one", "diff": "one", "inspect": "one",
-	"sweep": "many", "store": "many", "export": "many", "report": "many", "bench": "many", "compare": "many",
+	"sweep": "many", "experiment": "many", "store": "many", "export": "many", "report": "many", "bench": "many", "compare": "many",
 	"perf-test": "real", "micro-bench": "real", "latency": "real", "conform": "real", "litmus": "real", "trace": "real",
 	"init": "know", "list": "know", "help": "know", "version": "know",
 }

@@ -237,9 +237,10 @@ func storeMerge(t *terminal) *cobra.Command {
 
 func storeCheck(t *terminal) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check STORE",
-		Short: "Compare everything in a store with the records it was made from",
-		Args:  exactly(1, "a store"),
+		Use:     "check STORE",
+		Short:   "Compare everything in a store with the records it was made from",
+		Example: "  ringmap store check linux.db",
+		Args:    exactly(1, "a store"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return openStore(args[0], func(st *store.Store) error {
 				n, err := st.Verify()
