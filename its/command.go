@@ -206,7 +206,8 @@ func (s *ITS) invall(m Machine, cmd Command) Error {
 	return None
 }
 
-// movall moves all LPIs of one PE to another. Collections stay as they are.
+// movall moves all LPIs of one PE to another, or with MovesAll those of every PE and
+// of none. Collections stay as they are.
 func (s *ITS) movall(m Machine, cmd Command) Error {
 	from, ok1 := m.PE(cmd.RDbase())
 	to, ok2 := m.PE(cmd.RDbase2())
@@ -214,7 +215,7 @@ func (s *ITS) movall(m Machine, cmd Command) Error {
 		return MovallProcnumOOR
 	}
 	if from != to {
-		s.LPIs.move(m, from, to)
+		s.LPIs.move(m, from, to, s.MovesAll)
 		s.Epoch++
 	}
 	return None

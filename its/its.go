@@ -130,6 +130,9 @@ type ITS struct {
 	Collections []Collection // in order of creation
 	LPIs        *LPIs        // those of the whole machine, shared by its ITSs
 
+	// MovesAll makes MOVALL move every LPI of the machine, not those of one PE alone.
+	MovesAll bool
+
 	// Epoch counts the changes after which a translation that somebody cached
 	// may be wrong.
 	Epoch uint64

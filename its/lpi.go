@@ -208,10 +208,10 @@ func (l *LPIs) InvalidateAll(m Machine, pe int32) {
 	}
 }
 
-// move retargets every LPI of one PE to another.
-func (l *LPIs) move(m Machine, from, to int32) {
+// move retargets every LPI of one PE, or every LPI, to another PE.
+func (l *LPIs) move(m Machine, from, to int32, all bool) {
 	for p := l.First(); p != nil; p = l.After(p) {
-		if p.Target == from {
+		if all || p.Target == from {
 			p.Target = to
 			m.Moved(p)
 		}

@@ -338,7 +338,7 @@ func (n *naive) execute(c Command) Error {
 			return MovallProcnumOOR
 		}
 		for _, l := range n.lpis {
-			if l.target == from {
+			if l.target == from || n.m.its.MovesAll && from != to {
 				l.target = to
 			}
 		}

@@ -49,6 +49,9 @@ func streams(n uint64) uint64 {
 func randomCommand(s *sim.Stream) Command {
 	if s.Chance(1, 16) {
 		c := Command{s.Uint64(), s.Uint64(), s.Uint64(), s.Uint64()}
+		for _, f := range CommandFields { // from the table: small values as often as large ones
+			c[f.Word] = f.Put(c[f.Word], s.Uint64()>>s.N(64))
+		}
 		if s.Chance(3, 4) {
 			c = c.WithOpcode(uint32(pick(s, someOps)))
 		}
@@ -165,6 +168,7 @@ func TestRandomStreams(t *testing.T) {
 		for _, indirect := range []bool{false, true} {
 			s := sim.NewStream(seed, "its")
 			w := &twins{newTestMachine(3), newNaive(3)}
+			w.m.its.MovesAll, w.n.m.its.MovesAll = seed%2 != 0, seed%2 != 0
 			if indirect {
 				w.indirect()
 			}

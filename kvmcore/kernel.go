@@ -64,6 +64,7 @@ const (
 	HazardITSSaveUnmapped
 	HazardITSRestoreTwice
 	HazardITSDanglingNext
+	HazardITSMovesAll
 	numHazards
 )
 
@@ -145,6 +146,13 @@ var hazards = [numHazards]HazardInfo{
 		Fix:         "the entry before points to the next entry that is valid",
 		Source:      "arch/arm64/kvm/vgic/vgic-its.c vgic_its_save_itt; recordings d_commands",
 		First:       617,
+	},
+	HazardITSMovesAll: {
+		Name:        "its.movall_all",
+		Description: "MOVALL moves every LPI of the VM to its second vCPU, not only those of the first one",
+		Fix:         "only LPIs that target the first vCPU move",
+		Source:      "arch/arm64/kvm/vgic/vgic-its.c vgic_its_cmd_handle_movall, since 6.10, read in 6.12 and a later tree; the recordings have two vCPUs, where nothing tells the two apart",
+		First:       610,
 	},
 }
 

@@ -35,6 +35,7 @@ func newVITS(g *VGIC) *VITS {
 func (k *VITS) clear() {
 	g := k.vgic
 	*k = VITS{vgic: g, base: undefined, state: its.New(&g.lpis), machine: &gicMachine{VGIC: g, its: k}}
+	k.state.MovesAll = g.vm.Host.Kernel.Hazards[HazardITSMovesAll]
 	k.state.DeviceTable = initialBaser(its.TableDevice)
 	k.state.CollectionTable = initialBaser(its.TableCollection)
 }

@@ -244,7 +244,7 @@ func listHazards() ([]item, error) {
 				where += ", real in " + name
 			}
 		}
-		if h.Name != "its.dangling_next" { // no page and no interrupt is lost by it
+		if h.Name != "its.dangling_next" && h.Name != "its.movall_all" { // no page and no interrupt is lost by them
 			where += "; see scenarios/hazards/" + h.Name + ".yaml and its -fixed twin"
 		}
 		items = append(items, item{Name: h.Name, Text: h.Description, Note: strings.TrimPrefix(strings.TrimPrefix(where, ", "), "; "), Source: "fixed: " + h.Fix + " — " + h.Source})
