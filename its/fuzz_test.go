@@ -30,6 +30,11 @@ func FuzzCommands(f *testing.F) {
 	f.Add(join(setup, record(0, cmdEvent(OpINT, 1, 0)), record(2, Command{}), record(1, Command{}), record(3, Command{})))
 	f.Add(join(setup, record(0, cmdMAPC(1, 0).WithValid(false)), record(1, Command{}), record(4, Command{})))
 	f.Add(join(setup, record(0, cmdEvent(OpMOVI, 1, 0).WithICID(1)), record(0, cmdEvent(OpDISCARD, 1, 3)), record(1, Command{})))
+	for i, o := range Operations { // each command there is, of the table, after the set-up
+		all := ^uint64(0)
+		f.Add(join(setup, record(byte(8*i+6), encode(o, Command{1 << 32, 8200 << 32, 1<<63 | 1<<16 | testITT, 0})),
+			record(byte(8*i+6), encode(o, Command{all, all, all, all})), record(1, Command{})))
+	}
 	f.Add(join(record(5, Command{testPend + 1024, 0xff}), setup))
 
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -55,6 +60,9 @@ func FuzzCommands(f *testing.F) {
 			case 5:
 				w.poke(testRAM+mmu.IPA(cmd[0]%(testRAMEnd-testRAM)&^7), cmd[1])
 			default:
+				if what%8 == 6 {
+					cmd = encode(Operations[int(what/8)%len(Operations)], cmd)
+				}
 				if uint8(cmd.Opcode()) == OpMAPD { // the reference reads each entry of an ITT
 					cmd = cmd.WithEventBits(cmd.EventBits() % 8)
 				}
@@ -66,6 +74,17 @@ func FuzzCommands(f *testing.F) {
 			w.same(t, cmd.String())
 		}
 	})
+}
+
+// encode is a command by its name, with the operands that it looks at, as the table
+// of layouts places them, and nothing else.
+func encode(o Operation, raw Command) Command {
+	c := Command{}.WithOpcode(uint32(o.Op))
+	for _, i := range o.Operands {
+		f := CommandFields[i]
+		c[f.Word] = f.Put(c[f.Word], f.Get(raw[f.Word]))
+	}
+	return c
 }
 
 // FuzzRestore restores arbitrary tables: words are written to the device table,

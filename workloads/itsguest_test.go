@@ -129,6 +129,26 @@ func TestITSGuestSync(t *testing.T) {
 	}
 }
 
+// Busy devices signal most MSIs, and the others still some.
+func TestITSBusy(t *testing.T) {
+	s := ITSSpec{Devices: 10, Events: 4, MSIGap: 100, Busy: 2}
+	l := NewITSLoad(s, 0, 3)
+	count := make([]float64, s.Devices)
+	const n = 50_000
+	for range n {
+		a, _ := l.Next()
+		count[a.DevID-firstDevice]++
+	}
+	want := make([]float64, s.Devices)
+	for i := range want {
+		want[i] = n / 100.
+		if i < s.Busy {
+			want[i] += n * .9 / 2
+		}
+	}
+	chiSquare(t, count, want)
+}
+
 // A storm is one device's events one after the other, at one cycle, and the snapshot
 // of a schedule in the middle of one goes on.
 func TestITSStorm(t *testing.T) {
@@ -182,6 +202,7 @@ func TestITSStorm(t *testing.T) {
 		}
 	}
 	for want, s := range map[string]ITSSpec{
+		"busy: 2 is out of range; there are 1 devices":    {Devices: 1, Events: 1, Busy: 2},
 		"storm: 1048577 is out of range":                  {Devices: 1, Events: 1, Storm: 1<<20 + 1, StormEvery: 1},
 		"storm_every: storms without time between them n": {Devices: 1, Events: 1, Storm: 1},
 	} {

@@ -14,6 +14,7 @@ type ITSSpec struct {
 
 	MSIGap      sim.Cycle // mean cycles between two MSIs of all devices; 0 = none
 	MSIRegular  bool      // every MSIGap cycles exactly; otherwise a Poisson stream
+	Busy        int       // devices, the first ones, that signal nine MSIs of ten and their part of the tenth; 0 = all signal alike
 	Storm       int       // MSIs of a storm: one device signals event after event at once; 0 = none
 	StormEvery  sim.Cycle // cycles from one storm to the next, at least 1 with Storm
 	SaveEvery   sim.Cycle // cycles between two saves of the tables; 0 = never
@@ -51,6 +52,8 @@ const (
 	maxLPIs     = 1<<16 - firstLPI
 
 	maxStorm = 1 << 20 // MSIs at once
+
+	busyShare = 9 // of ten MSIs: what the busy devices signal, beside their part of the tenth
 )
 
 // Validate tells whether the spec can run with the given number of vCPUs.
@@ -64,6 +67,8 @@ func (s ITSSpec) Validate(vcpus int) error {
 		return &ParamError{"events", fmt.Sprintf("%d is out of range; write 1 to 65536", s.Events)}
 	case s.Devices*s.Events > maxLPIs:
 		return &ParamError{"events", fmt.Sprintf("%d devices of %d events need %d LPIs; there are %d", s.Devices, s.Events, s.Devices*s.Events, maxLPIs)}
+	case s.Busy < 0 || s.Busy > s.Devices:
+		return &ParamError{"busy", fmt.Sprintf("%d is out of range; there are %d devices", s.Busy, s.Devices)}
 	case s.Storm < 0 || s.Storm > maxStorm:
 		return &ParamError{"storm", fmt.Sprintf("%d is out of range; write 0 to %d", s.Storm, maxStorm)}
 	case s.Storm != 0 && s.StormEvery == 0:
@@ -119,7 +124,11 @@ func (l *ITSLoad) Next() (ITSAction, bool) {
 		return l.nextOfStorm(), true
 	case l.msi <= l.save:
 		a := ITSAction{At: l.msi, Kind: ITSSignal}
-		a.DevID = firstDevice + uint32(l.rng.N(uint64(l.spec.Devices)))
+		devices := l.spec.Devices
+		if l.spec.Busy != 0 && l.rng.Chance(busyShare, 10) {
+			devices = l.spec.Busy
+		}
+		a.DevID = firstDevice + uint32(l.rng.N(uint64(devices)))
 		a.EventID = uint32(l.rng.N(uint64(l.spec.Events)))
 		l.msi += l.gap()
 		return a, true

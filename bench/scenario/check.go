@@ -509,6 +509,7 @@ func (s *Scenario) planITS(p *Plan) (err error) {
 // planITSLoad finds when storms come and how busy the guest's driver is.
 func (s *Scenario) planITSLoad(p *Plan, spec *workloads.ITSSpec) (err error) {
 	i := &s.ITS
+	spec.Busy = int(min(i.Busy, 1<<30))
 	if spec.Storm = int(min(i.Storm, 1<<30)); spec.Storm != 0 {
 		if spec.StormEvery, err = s.cycles(p, "its.storm_every", i.Every); err != nil {
 			return err

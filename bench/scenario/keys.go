@@ -111,6 +111,7 @@ var Keys = []Key{
 	{"its.devices", "devices that signal MSIs; 0 = no ITS"},
 	{"its.events", "events (MSI vectors) of each device"},
 	{"its.msi_rate", "MSIs per second, over all devices"},
+	{"its.busy", "devices, the first ones, that signal nine MSIs of ten; 0 = all signal alike"},
 	{"its.storm", "MSIs of an interrupt storm, in which one device signals one event after the other at once; 0 = no storms"},
 	{"its.storm_every", "time from one storm to the next"},
 	{"its.move_rate", "interrupts per second of guest time that the driver on vCPU 0 moves to another vCPU (MOVI), as irqbalance does"},

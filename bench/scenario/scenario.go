@@ -119,6 +119,7 @@ type ITS struct {
 	Devices Count  `key:"devices"`
 	Events  Count  `key:"events"`
 	MSIRate Count  `key:"msi_rate"`
+	Busy    Count  `key:"busy"`
 	Storm   Count  `key:"storm"`
 	Every   Time   `key:"storm_every"`
 	Moves   Count  `key:"move_rate"`
