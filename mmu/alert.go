@@ -22,6 +22,10 @@ func (f *Frame) IsCode() bool { return f.kind&flagCode != 0 }
 // changes when the memory is restored, which voids all.
 func (m *Memory) CodeWrites() uint64 { return m.code }
 
+// OnCodeWrite makes void learn of each frame whose decoded code a write is about
+// to make void: what is being executed right now is that code, perhaps.
+func (m *Memory) OnCodeWrite(void func(PFN)) { m.onCode = void }
+
 // GranuleShift is log2 of the exclusives reservation granule: 64 bytes.
 const GranuleShift = 6
 
@@ -56,6 +60,9 @@ func (m *Memory) alarm(f *Frame, pa PA, n uint64) {
 	if f.kind&flagCode != 0 {
 		f.kind &^= flagCode
 		m.code++
+		if m.onCode != nil {
+			m.onCode(pa.PFN() & pfnMask)
+		}
 	}
 	if f.kind&flagExclusive == 0 || m.openReservations(pa&(1<<PABits-1), n) {
 		f.kind &^= flagExclusive

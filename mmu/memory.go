@@ -27,6 +27,7 @@ type Memory struct {
 	frames   uint32 // frames made so far
 	journal  []JournalEntry
 	code     uint64         // see CodeWrites
+	onCode   func(PFN)      // see OnCodeWrite; nil for nobody
 	monitors []*Reservation // armed
 	tagged   int            // entries of the journal that have their tags
 }

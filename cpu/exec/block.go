@@ -50,12 +50,45 @@ var noPage page
 // Code is what is decoded of a memory. It is no state: forgetting it changes
 // nothing.
 type Code struct {
-	mem   *mmu.Memory
-	pages map[mmu.PFN]*page
+	mem     *mmu.Memory
+	pages   map[mmu.PFN]*page
+	running *Exec // the last that Run was called of
 }
 
-// NewCode returns an empty cache of m's code.
-func NewCode(m *mmu.Memory) *Code { return &Code{m, map[mmu.PFN]*page{}} }
+// NewCode returns an empty cache of m's code, the only one that m may have.
+func NewCode(m *mmu.Memory) *Code {
+	c := &Code{mem: m, pages: map[mmu.PFN]*page{}}
+	m.OnCodeWrite(c.void)
+	return c
+}
+
+// void ends the block that is being executed behind the present instruction, if
+// that writes to the page of it: the rest is fetched anew. Without an ISB a PE may
+// execute the old instructions for a while (DDI 0487 B2.4.4); which ones it does
+// must not depend on where a Run happens to end, so this one executes none.
+func (c *Code) void(pfn mmu.PFN) {
+	e := c.running
+	if e == nil || e.page.pa != pfn.PA() {
+		return
+	}
+	for _, b := range e.page.blocks { // of which one is being executed
+		if b == nil {
+			continue
+		}
+		for i := range b.ops {
+			b.ops[i].do = refetch
+		}
+		if b.timing != nil { // the present instruction still has its own
+			b.timing = make([]timing, len(b.ops))
+			for i := range b.timing {
+				b.timing[i].kind = kindNone
+			}
+		}
+	}
+}
+
+// refetch is an instruction that is no longer what it was.
+func refetch(e *Exec, _ *uop) bool { return e.fails(faultRefetch) }
 
 // pagesLimit bounds what is kept: 8 KiB and more a page.
 const pagesLimit = 8192

@@ -160,6 +160,10 @@ func (e *Exec) interrupted(b *block, u *uop) bool {
 // abandon takes the exception of an instruction that has had no effect.
 func (e *Exec) abandon(u *uop) bool {
 	e.pc = e.base + uint64(u.off)
+	if e.fault.kind == faultRefetch {
+		e.fault.kind = faultNone
+		return true
+	}
 	e.stop.Inst, _ = isa.Decode(u.word)
 	return e.except()
 }

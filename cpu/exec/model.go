@@ -67,7 +67,7 @@ func (e *Exec) Model() Model { return e.model }
 // guest unmasks them.
 func (e *Exec) Run(limit sim.Cycle) Stop {
 	e.enter()
-	e.spent = 0
+	e.spent, e.code.running = 0, e
 	e.until = e.Until
 	if e.until == 0 {
 		e.until = noLimit

@@ -197,6 +197,7 @@ const (
 	faultFP
 	faultWatch
 	faultOther
+	faultRefetch // no exception: go on at this instruction, fetched anew
 )
 
 func (e *Exec) fails(k faultKind) bool {
