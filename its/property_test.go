@@ -36,11 +36,11 @@ func usual(s *sim.Stream, from []uint32) uint32 {
 	return pick(s, from)
 }
 
-// streams is how many random streams a test tries; with RINGMAP_LONG as many as
-// make a million steps of 300 in two variants.
+// streams is how many random streams of 300 steps a test tries, in two variants; with
+// RINGMAP_LONG as many as hold a million commands: those are 47 of 60 steps.
 func streams(n uint64) uint64 {
 	if os.Getenv("RINGMAP_LONG") != "" {
-		return 1_000_000/(2*300) + 1
+		return 1_000_000*60/47/(2*300) + 10
 	}
 	return n
 }
