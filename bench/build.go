@@ -30,6 +30,7 @@ import (
 // machine is one simulation: everything that a scenario describes, wired.
 type machine struct {
 	plan      *scenario.Plan
+	input     vmm.Input // of a program
 	engine    *sim.Engine
 	host      *kvmcore.Host
 	vm        *kvmcore.VM
@@ -59,7 +60,7 @@ func (m *machine) outsideCore() *cpu.Core { return m.host.Machine.Cores[m.plan.V
 
 // build wires the machine of a plan with the given tracking.
 func build(s *scenario.Scenario, p *scenario.Plan, track vmm.Tracking) (*machine, error) {
-	m := &machine{plan: p, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
+	m := &machine{plan: p, input: p.Input, engine: sim.NewEngine(), dest: mmu.NewMemory(), stats: sim.NewStats()}
 	m.host = kvmcore.NewHost(kvmcore.HostSpec{Kernel: p.Kernel, Profile: p.Profile, Page: p.Page, Cores: p.VCPUs + 3, Caches: p.Caches})
 	for _, step := range []func(*scenario.Scenario, vmm.Tracking) error{
 		m.createVM, m.createSlots, m.mapAll, m.createVCPUs, m.loadWorkload, m.createVMM,
@@ -205,7 +206,7 @@ func (m *machine) workStreams(s *scenario.Scenario) (list []kvmcore.Stream, err 
 func (m *machine) createVMM(s *scenario.Scenario, track vmm.Tracking) (err error) {
 	p := m.plan
 	spec := vmm.Spec{Track: track, Policy: p.Policy, Period: p.Interval, Until: p.Until, SaveEvery: p.SaveEvery, Quantum: p.Quantum,
-		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed), CPUs: p.CPUs}
+		Edits: uint32(s.VMM.Edits), EditSeed: uint64(s.Seed), CPUs: p.CPUs, Input: m.input}
 	if track != vmm.TrackOff {
 		spec.RingMax, spec.Mistake = uint32(p.RingMax), p.Mistake
 	} else {

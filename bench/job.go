@@ -60,11 +60,11 @@ func (f *Files) Prepare(s *scenario.Scenario) (*Job, error) {
 }
 
 // Compares tells whether a run with tracking off has something to be compared with:
-// not when nothing is tracked, when a migration stops the clock in between, or when a
-// backup does some of the work again.
+// not when nothing is tracked, when a migration stops the clock in between or is waited
+// for by a console, or when a backup does some of the work again.
 func (j *Job) Compares() bool {
 	p := j.plan
-	return p.Track != vmm.TrackOff && (p.Migrate == nil || p.Until == 0) && (p.Checkpoint == nil || p.Checkpoint.FailAt == 0)
+	return p.Track != vmm.TrackOff && (p.Migrate == nil || p.Until == 0) && !p.Input.Migrated && (p.Checkpoint == nil || p.Checkpoint.FailAt == 0)
 }
 
 // Key names what the run will record, guest.slowdown included: program version,

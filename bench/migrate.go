@@ -94,7 +94,7 @@ func (m *machine) createDestination(s *scenario.Scenario) error {
 	if p.Mistake == vmm.MistakeRestoreTwice {
 		w.Save = func(t *kvmcore.Thread) kvmcore.Errno { return saveITS(vm, t) }
 	}
-	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs}, w)
+	d.vmm, err = vmm.New(vmm.Spec{Track: vmm.TrackOff, Quantum: p.Quantum, Costs: costs, Input: m.input}, w)
 	save := m.saveState
 	if p.Checkpoint != nil {
 		save = m.saveGuest
@@ -122,6 +122,7 @@ func (m *machine) saveGuest(t *kvmcore.Thread) string {
 		d.read = m.vm.PendingLPIs(d.read[:0])
 	}
 	m.syncGuest(c, m.vm, m.streams)
+	m.vmm.SyncUART(c)
 	state := c.Finish()
 	spendIoctls(t, len(state)/8) // KVM_GET_ONE_REG: 8 bytes each
 	return string(state)
@@ -135,6 +136,7 @@ func (m *machine) loadState(t *kvmcore.Thread, state string) bool {
 		return false
 	}
 	m.syncGuest(c, d.vm, d.streams)
+	d.vmm.SyncUART(c)
 	spendIoctls(t, len(state)/8)
 	d.compareLPIs()
 	return c.Err() == nil

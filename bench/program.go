@@ -22,6 +22,7 @@ import (
 // program is what lies in guest memory before the first KVM_RUN.
 type program struct {
 	*workloads.Image
+	input  []byte // typed at its console
 	tree   uint64 // where its device tree lies
 	digest string // of the files it was made from
 }
@@ -32,6 +33,7 @@ func (m *machine) loadProgram(s *scenario.Scenario) error {
 	if err != nil {
 		return err
 	}
+	m.input.Text = p.input
 	for _, seg := range p.Segments { // all in the first slot
 		hva := m.vm.Slots.All()[0].HVA + mmu.HVA(seg.Addr-m.plan.Slots[0].Base)
 		if errno := m.host.Memory.Write(hva, seg.Data, mmu.WriterImage); errno != kvmcore.OK {
@@ -91,6 +93,14 @@ func openProgram(s *scenario.Scenario, plan *scenario.Plan) (*program, error) {
 		p.Add(at, data)
 		at = bootDataAt(p.End(), ram.Base, size)
 		p.digest += fmt.Sprintf("-%016x", xxhash.Sum64(data))
+	}
+	if s.Workload.Input != "" {
+		data, err := workloads.OpenInput(s.Path("workload.input", s.Workload.Input), vmm.MaxInput)
+		if err != nil {
+			return nil, fileProblem(s, "workload.input", s.Workload.Input, err)
+		}
+		p.input = data
+		p.digest += fmt.Sprintf("-input-%016x", xxhash.Sum64(data))
 	}
 	tree := plan.Board.DeviceTree(boot)
 	if n := uint64(len(tree)); at > ram.Base+size || n > ram.Base+size-at {

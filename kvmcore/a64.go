@@ -39,6 +39,7 @@ type Program struct {
 	Limit   uint64 // instructions of all vCPUs after which it ends; 0 = none
 	Retired uint64 // instructions of all vCPUs
 	Devices bool   // some may raise interrupts when all vCPUs wait
+	Awaited bool   // something will be typed at its console
 
 	Model exec.Model // by which the vCPUs execute …
 	From  Switch     // … from here on; before, atomic
@@ -431,7 +432,7 @@ func (v *VCPU) wake() sim.Cycle {
 
 // asleep tells whether nothing will ever wake any vCPU.
 func (vm *VM) asleep() bool {
-	if vm.Program.Devices {
+	if vm.Program.Devices || vm.Program.Awaited {
 		return false
 	}
 	for _, v := range vm.VCPUs {
@@ -470,6 +471,7 @@ func (p *Program) sync(c *sim.Codec) {
 	sim.Uint(c, &p.End)
 	c.U64(&p.Retired)
 	c.Bool(&p.Measuring)
+	c.Bool(&p.Awaited)
 	if p.End >= numEnds {
 		c.Fail(fmt.Errorf("kvmcore: a program ended for reason %d", p.End))
 		p.End = EndNot

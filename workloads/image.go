@@ -89,6 +89,18 @@ func OpenInitrd(path string) ([]byte, error) {
 	return data, err
 }
 
+// OpenInput reads what is typed at a program's console, at most that many bytes.
+func OpenInput(path string, most int) ([]byte, error) {
+	data, err := readImage(path)
+	switch {
+	case err == nil && len(data) == 0:
+		return nil, fmt.Errorf("the file is empty")
+	case len(data) > most:
+		return nil, fmt.Errorf("the file has %d bytes, and a console takes at most %d", len(data), most)
+	}
+	return data, err
+}
+
 // Add puts data at addr, which no segment overlaps.
 func (m *Image) Add(addr uint64, data []byte) {
 	m.Segments = append(m.Segments, Segment{addr, uint64(len(data)), data})

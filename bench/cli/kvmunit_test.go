@@ -37,6 +37,16 @@ var atomicTests = []unitTest{
 	{"its-trigger", "gic", "its-trigger", "4"},
 }
 
+// migratedTests wait for a key after they have been migrated.
+var migratedTests = []unitTest{
+	{"its-migration", "gic", "its-migration", "4"},
+	{"its-pending-migration", "gic", "its-pending-migration", "4"},
+	{"its-migrate-unmapped-collection", "gic", "its-migrate-unmapped-collection", "4"},
+	{"debug-bp-migration", "debug", "bp-migration", "1"},
+	{"debug-wp-migration", "debug", "wp-migration", "1"},
+	{"debug-sstep-migration", "debug", "ss-migration", "1"},
+}
+
 // TestKVMUnitTests runs the folder of flat binaries that RINGMAP_KVM_UNIT_TESTS
 // names: docs/guests.md says how to build it.
 func TestKVMUnitTests(t *testing.T) {
@@ -50,15 +60,28 @@ func TestKVMUnitTests(t *testing.T) {
 	for _, c := range kvmUnitTests {
 		t.Run(c.name+"/inorder", func(t *testing.T) { runUnitTest(t, dir, c, "inorder") })
 	}
+	key, errata := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "errata")
+	for path, text := range map[string]string{key: "k", errata: "ERRATA_8c58be34494b=y\n"} { // the host has this fix
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range migratedTests { // they have asked for it by 1.5 s
+		t.Run(c.name+"/atomic", func(t *testing.T) {
+			runUnitTest(t, dir, c, "atomic", "--input", key, "--initrd", errata, "--set", "workload.input_at=migrated", "--set", "migrate.start=1500ms",
+				"--set", "migrate.bandwidth=10GiB/s", "--set", "migrate.link.bandwidth=100Gbit/s", "--set", "migrate.downtime=2s")
+		})
+	}
 }
 
-func runUnitTest(t *testing.T, dir string, c unitTest, model string) {
+func runUnitTest(t *testing.T, dir string, c unitTest, model string, more ...string) {
 	file := filepath.Join(dir, c.file+".flat")
 	if _, err := os.Stat(file); err != nil {
 		t.Skip(err)
 	}
-	o := good(t, "run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
-		"--set", "host.clock=100MHz", "--set", "cpu.model="+model) // they wait by the counter: fewer cycles a second, fewer to simulate
+	args := []string{"run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
+		"--set", "host.clock=100MHz", "--set", "cpu.model=" + model}
+	o := good(t, append(args, more...)...) // they wait by the counter: fewer cycles a second, fewer to simulate
 	var r struct {
 		Exit     *int64 `json:"guest_exit_status"`
 		Finished string

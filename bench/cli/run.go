@@ -38,6 +38,7 @@ func newRunFlags(cmd *cobra.Command) *runFlags {
 		{name: "raw", key: "workload.raw", usage: "execute this `FILE`, a flat binary"},
 		{name: "append", key: "workload.append", usage: "`TEXT` of a program's command line, in its device tree"},
 		{name: "initrd", key: "workload.initrd", usage: "put this `FILE` into a program's memory as its initrd"},
+		{name: "input", key: "workload.input", usage: "type this `FILE` at a program's console"},
 		{name: "series", key: "run.series", usage: "sample the run over time into the record, every `PERIOD` such as 1ms"},
 		{name: "model", key: "cpu.model", usage: "core model `MODEL`: atomic, or inorder with caches"},
 		{name: "max-instructions", key: "run.max_instructions", usage: "end a program after `N` instructions"},

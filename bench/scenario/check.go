@@ -69,6 +69,7 @@ type Plan struct {
 	Pattern workloads.PatternSpec // zero if a trace is replayed
 	Trace   struct{ CPI workloads.CPI }
 	Program bool              // the guest executes machine code instead
+	Input   vmm.Input         // typed at its console; the text comes with the program
 	ITS     workloads.ITSSpec // Devices 0 = no ITS
 
 	Translations int // that the ITS's cache keeps, 0 = any number

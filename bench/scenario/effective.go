@@ -32,7 +32,7 @@ func Default() *Scenario {
 		Tracking: Tracking{Mode: ringWithBitmap, Ring: 4096, ManualProtect: "off",
 			RingSizes: "power-of-two", RingMax: OptCount{Auto: true}, Reserve: kvmcore.RingReservedEntries, Layout: "in-entry", Entry: "page",
 			Huge: "split", Overflow: "soft", VMRing: OptCount{Auto: true}, Kick: auto, Detect: auto},
-		Workload: Workload{Pattern: "zipf", Memory: OptSize{Auto: true}},
+		Workload: Workload{Pattern: "zipf", InputAt: inputAtStart, Memory: OptSize{Auto: true}},
 		ITS:      ITS{Events: 16, MSIRate: 10_000, Every: Time{Picos: 10e9}, Save: Saves{End: true}},
 		Outside:  Outside{Memory: OptSize{Auto: true}, Pattern: "sequential", Bytes: 8},
 		VMM:      VMM{Harvest: "on-full-all", Interval: OptTime{Auto: true}, Clear: "get", Collect: "last", Mistake: "none"},
@@ -179,7 +179,7 @@ func Hash(effective []KV, trace string) string {
 	h := sha256.New()
 	for _, kv := range effective {
 		switch kv.Key {
-		case "workload.trace", "workload.elf", "workload.raw", "workload.initrd": // its contents count, not where it lies
+		case "workload.trace", "workload.elf", "workload.raw", "workload.initrd", "workload.input": // its contents count, not where it lies
 			continue
 		}
 		fmt.Fprintf(h, "%s=%q\n", kv.Key, kv.Value)

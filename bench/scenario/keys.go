@@ -105,6 +105,8 @@ var Keys = []Key{
 	{"workload.raw", "instead of a pattern: a flat binary, put 512 KiB into the first memslot and executed there, or\nLinux's Image, put at a boundary of 2 MiB"},
 	{"workload.append", "the command line that a program finds in its device tree"},
 	{"workload.initrd", "a file that a program finds in memory: initrd of its device tree"},
+	{"workload.input", "a file that is typed at a program's console, as fast as the program reads it; 1 byte to 1 MiB"},
+	{"workload.input_at", "when that begins: start, migrated (the VM runs at the destination) or a time such as 3ms"},
 	{"workload.memory", "how much of the first memslot a pattern works in; auto = all of it"},
 
 	{"its", "an interrupt translation service whose saves write guest memory with no vCPU running"},

@@ -110,6 +110,8 @@ type Workload struct {
 	Raw     Text            `key:"raw"`
 	Append  Text            `key:"append"`
 	Initrd  Text            `key:"initrd"`
+	Input   Text            `key:"input"`
+	InputAt Name            `key:"input_at"`
 	Memory  OptSize         `key:"memory"`
 	Params  map[string]Name `key:"*"` // parameters of the pattern or trace, by name
 }

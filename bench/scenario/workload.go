@@ -22,7 +22,7 @@ func (s *Scenario) HasTrace() bool { return s.Workload.Trace != "" }
 func (s *Scenario) HasProgram() bool { return s.Workload.ELF != "" || s.Workload.Raw != "" }
 
 // planProgram checks that nothing but a program is asked for.
-func (s *Scenario) planProgram() error {
+func (s *Scenario) planProgram(p *Plan) error {
 	w := &s.Workload
 	key := "workload.elf"
 	if w.ELF == "" {
@@ -42,8 +42,39 @@ func (s *Scenario) planProgram() error {
 		return s.Problem("workload."+name, "remove it", "a program has no parameters")
 	}
 	w.Pattern = ""
-	return nil
+	return s.planInput(p)
 }
+
+// planInput reads when what is typed at the console arrives.
+func (s *Scenario) planInput(p *Plan) error {
+	const key, fix = "workload.input_at", "write start, migrated, or a time such as 3ms"
+	at := string(s.Workload.InputAt)
+	if at != inputAtStart && s.Workload.Input == "" {
+		return s.Problem(key, "give the file in workload.input", "nothing is typed")
+	}
+	switch at {
+	case inputAtStart:
+		return nil
+	case inputMigrated:
+		p.Input.Migrated = true
+		if !s.Migrates() && !s.Checkpoints() {
+			return s.Problem(key, "write start, a time, or migrate.start", "the VM is not migrated, so nothing would be typed")
+		}
+		return nil
+	}
+	t, err := ParseTime(at)
+	if err != nil {
+		return s.Problem(key, fix, "%q is not when to type", at)
+	}
+	p.Input.At, err = s.cycles(p, key, t)
+	return err
+}
+
+// When input begins, besides at a time.
+const (
+	inputAtStart  = "start"
+	inputMigrated = "migrated"
+)
 
 // planWorkload checks the pattern or the trace's parameters and turns their
 // units into those of package workloads.
@@ -51,15 +82,18 @@ func (s *Scenario) planWorkload(p *Plan, _ *Trace) error {
 	w := &s.Workload
 	if s.HasProgram() {
 		p.Program = true
-		return s.planProgram()
+		return s.planProgram(p)
 	}
 	for _, boot := range []struct {
 		key  string
 		text Text
-	}{{"workload.append", w.Append}, {"workload.initrd", w.Initrd}} {
+	}{{"workload.append", w.Append}, {"workload.initrd", w.Initrd}, {"workload.input", w.Input}} {
 		if boot.text != "" {
 			return s.Problem(boot.key, "remove it", "only a program (workload.elf, workload.raw) is booted with it")
 		}
+	}
+	if w.InputAt != inputAtStart {
+		return s.Problem("workload.input_at", "remove it", "only a program (workload.elf, workload.raw) has a console")
 	}
 	if s.Run.MaxInstructions != 0 {
 		return s.Problem("run.max_instructions", "remove it", "only a program (workload.elf, workload.raw) has a limit on its instructions")

@@ -276,6 +276,7 @@ func (m *mainThread) release() {
 		c.kt.Core.Now = v.started
 		c.schedule(v.started)
 	}
+	v.awaitInput(v.started)
 	if v.Checkpoint != nil {
 		m.startEpochs()
 	}

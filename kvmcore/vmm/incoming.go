@@ -45,6 +45,7 @@ const (
 // connect makes the destination one of a source.
 func (d *Incoming) connect(from *VMM) {
 	d.from = from
+	d.VMM.incoming = true
 	d.comp = from.Engine.Register("incoming", d)
 }
 

@@ -501,6 +501,7 @@ func (g *migration) stepTook(s step, n sim.Cycle) {
 func (m *mainThread) abort() {
 	v := m.v
 	v.mig.state = MigrateFailed
+	v.VM.Program.Awaited = v.VM.Program.Awaited && !v.Input.Migrated // that never comes now
 	if v.Migrate.Failure == FailCancel {
 		v.mig.state = MigrateCancelled
 	}

@@ -56,6 +56,8 @@ type Spec struct {
 	Migrate    *MigrateSpec    // a migration instead of rounds; nil = none
 	Checkpoint *CheckpointSpec // checkpoints instead of rounds; nil = none
 
+	Input Input // typed at a guest's console
+
 	SaveEvery  sim.Cycle // pause the vCPUs and save the device tables this often; 0 = only at the end
 	ClearShift uint8     // log2 pages of a KVM_CLEAR_DIRTY_LOG chunk; 0 = DefaultClearShift
 
@@ -139,7 +141,9 @@ type VMM struct {
 	threads []*thread       // by Thread.ID, nil = somebody else's
 	foreign []foreignThread // by Thread.ID: see Adopt
 
-	UART UART // console of a guest that executes machine code
+	UART     UART // console of a guest that executes machine code
+	typist   sim.ComponentID
+	incoming bool // the VM comes from another host
 
 	slots     []slot  // userspace's own table, ascending slot id
 	slotOf    []int16 // slot id -> index in slots + 1, 0 = unknown
@@ -210,6 +214,11 @@ func New(spec Spec, w Wiring) (*VMM, error) {
 	v.addThread(&v.main.thread, kt, w.Engine.Register("vmm", &v.main))
 	if len(v.vcpus) != 0 {
 		v.firstThread = int32(w.VM.VCPUs[0].Thread.ID)
+	}
+	v.UART.reset()
+	if v.UART.input = spec.Input.Text; len(v.UART.input) != 0 {
+		w.VM.Program.Awaited = true
+		v.typist = w.Engine.Register("typist", &typist{v})
 	}
 	v.initScheduler()
 	v.live, v.inside = len(v.vcpus), len(v.vcpus)

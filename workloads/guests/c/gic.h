@@ -93,7 +93,7 @@ static u64 its_devices[PAGE64K / 8] __attribute__((aligned(PAGE64K)));
 static u64 its_collections[PAGE64K / 8] __attribute__((aligned(PAGE64K)));
 static u64 its_head;
 
-static void its_on(void) {
+static inline void its_on(void) {
 	put64(GITS + 0x80, 1UL << 63 | (u64)its_queue | 15);
 	put64(GITS + 0x100, 1UL << 63 | (u64)its_devices | 2 << 8);
 	put64(GITS + 0x108, 1UL << 63 | (u64)its_collections | 2 << 8);
