@@ -1,4 +1,4 @@
-// Package chart draws curves and bars as SVG that goes into a page: text and axes
+// Package chart draws curves, bars, stacks and heat maps as SVG that goes into a page: text and axes
 // take the colour of the text around them and series have colours that a
 // stylesheet can change, so a picture is readable in light and in dark.
 //
@@ -9,14 +9,17 @@ import (
 	"bytes"
 	_ "embed" // the stylesheet
 	"fmt"
+	"html"
 	"html/template"
 	"image/color"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -43,7 +46,27 @@ type Chart struct {
 	X, Y       string   // what the axes show, with units
 	Categories []string // names along X instead of numbers: then bars, and X counts them from 0
 	LogX, LogY bool     // given up where a value is not positive
+	Stack      bool     // series lie on each other: areas over numbers, horizontal bars over categories
+	Steps      bool     // a value holds until the next place, as in a histogram
 	Series     []Series
+	Heat       *Heat // instead of series
+}
+
+// Heat is a map of colours: rows of values over X, the first row at the bottom.
+type Heat struct {
+	Rows   []string // names of rows, of which the axis shows some
+	Value  string   // what a colour shows, with its unit
+	X0, DX float64  // where the first column begins, and the width of each
+	Cells  [][]float64
+}
+
+// Picture is a chart that is drawn, and where on it what lies: in points from the left
+// and from the top.
+type Picture struct {
+	SVG                      []byte
+	Left, Right, Top, Bottom float64 // of the axes
+	X0, X1, Y0, Y1           float64 // values there
+	LogX, LogY               bool
 }
 
 // Key is the name of a series with its colour, for a legend beside the picture: in
@@ -52,16 +75,19 @@ type Key struct{ Name, Colour string }
 
 // Keys lists the series that have names.
 func (c *Chart) Keys() (keys []Key) {
+	if c.Heat != nil {
+		return c.Heat.Keys()
+	}
 	for i, s := range c.Series {
 		if s.Name != "" {
-			keys = append(keys, Key{s.Name, colour(i)})
+			keys = append(keys, Key{s.Name, Colour(i)})
 		}
 	}
 	return keys
 }
 
-// colour is what a stylesheet knows the i-th series by.
-func colour(i int) string {
+// Colour is what a stylesheet knows the i-th series by.
+func Colour(i int) string {
 	i %= len(Palette)
 	return fmt.Sprintf("var(--s%d,%s)", i+1, Palette[i])
 }
@@ -86,6 +112,15 @@ func placeholder(i int) color.RGBA { return color.RGBA{1, 2, uint8(100 + i%len(P
 
 // SVG draws the chart. An error says which series cannot be drawn.
 func (c *Chart) SVG() ([]byte, error) {
+	p, err := c.Draw()
+	if err != nil {
+		return nil, err
+	}
+	return p.SVG, nil
+}
+
+// Draw draws the chart. An error says which series cannot be drawn.
+func (c *Chart) Draw() (*Picture, error) {
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
 	c.style(p)
@@ -97,38 +132,83 @@ func (c *Chart) SVG() ([]byte, error) {
 			return nil, fmt.Errorf("series %q: %w", s.Name, err)
 		}
 	}
+	if c.Heat != nil {
+		p.Add(c.Heat)
+	}
 	c.scale(p)
-	canvas := vgsvg.New(width, height)
-	p.Draw(draw.Crop(draw.New(canvas), 2, -16, 2, -8)) // room for the last label
+	tall := c.height()
+	canvas := vgsvg.New(width, tall)
+	area := draw.Crop(draw.New(canvas), 2, -16, 2, -8) // room for the last label
+	p.Draw(area)
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	return themed(b.Bytes()), nil
+	data := p.DataCanvas(area)
+	_, logX := p.X.Scale.(plot.LogScale)
+	_, logY := p.Y.Scale.(plot.LogScale)
+	return &Picture{
+		SVG:  themed(b.Bytes()),
+		Left: data.Min.X.Points(), Right: data.Max.X.Points(),
+		Top: (tall - data.Max.Y).Points(), Bottom: (tall - data.Min.Y).Points(),
+		X0: p.X.Min, X1: p.X.Max, Y0: p.Y.Min, Y1: p.Y.Max, LogX: logX, LogY: logY,
+	}, nil
+}
+
+// flat tells whether bars lie on their side.
+func (c *Chart) flat() bool { return c.Stack && c.Categories != nil }
+
+// height makes room for bars that lie.
+func (c *Chart) height() vg.Length {
+	if c.flat() {
+		return vg.Length(60 + 20*len(c.Categories))
+	}
+	return height
 }
 
 func (c *Chart) style(p *plot.Plot) {
-	p.X.Label.Text, p.Y.Label.Text = c.X, c.Y
+	if p.X.Label.Text, p.Y.Label.Text = c.X, c.Y; c.flat() {
+		p.Y.Label.Text = "" // its values say what they are
+	}
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Color, a.Label.TextStyle.Color, a.Tick.Label.Color, a.Tick.Color = ink, ink, ink, ink
 		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = 11, 9
+		a.Label.TextStyle.Font.Variant, a.Tick.Label.Font.Variant = "Sans", "Sans"
 		a.Padding = 4
 	}
 	grid := plotter.NewGrid()
 	faint := color.RGBA{1, 2, 4, 255}
 	grid.Horizontal.Color, grid.Vertical.Color = faint, faint
 	grid.Horizontal.Width, grid.Vertical.Width = 0.4, 0
-	p.Add(grid)
+	if c.flat() {
+		grid.Horizontal.Width, grid.Vertical.Width = 0, 0.4
+	}
+	if c.Heat == nil {
+		p.Add(grid)
+	}
 }
 
 // scale chooses the scales once all data are known.
 func (c *Chart) scale(p *plot.Plot) {
-	if c.LogX && c.Categories == nil && p.X.Min > 0 {
+	switch {
+	case c.Heat != nil:
+		p.X.Tick.Marker, p.Y.Tick.Marker = plainTicks{}, c.Heat
+		return
+	case c.flat():
+		p.NominalY(c.Categories...)
+		p.Y.Min, p.Y.Max = -0.6, float64(len(c.Categories))-0.4
+		p.X.Min, p.X.Tick.Marker = 0, plainTicks{}
+		return
+	case c.LogX && c.Categories == nil && p.X.Min > 0:
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{}
-	} else if c.Categories != nil {
+	case c.Categories != nil:
 		p.NominalX(c.Categories...)
 		p.X.Min, p.X.Max = -0.6, float64(len(c.Categories))-0.4
-	} else {
+		if crowded(c.Categories) {
+			p.X.Tick.Label.Rotation = math.Pi / 5
+			p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
+		}
+	default:
 		p.X.Tick.Marker = plainTicks{}
 	}
 	if c.LogY && p.Y.Min > 0 {
@@ -141,12 +221,29 @@ func (c *Chart) scale(p *plot.Plot) {
 	if p.Y.Min == p.Y.Max {
 		p.Y.Min, p.Y.Max = math.Min(0, p.Y.Min), p.Y.Max+1
 	}
+	if !c.Stack {
+		p.Y.Max += (p.Y.Max - p.Y.Min) / 30 // marks on the edge would be cut
+	}
 	p.Y.Tick.Marker = plainTicks{}
+}
+
+// crowded tells whether names beside each other would touch.
+func crowded(names []string) bool {
+	longest := 0
+	for _, n := range names {
+		longest = max(longest, len(n))
+	}
+	return longest*len(names)*5 > width-80
 }
 
 func (c *Chart) add(p *plot.Plot, i int) error {
 	s, hue := &c.Series[i], placeholder(i)
-	if c.Categories != nil {
+	switch {
+	case c.flat():
+		return c.addLying(p, i)
+	case c.Stack:
+		return c.addArea(p, i)
+	case c.Categories != nil:
 		return c.addBars(p, i)
 	}
 	xys := make(plotter.XYs, len(s.X))
@@ -159,7 +256,12 @@ func (c *Chart) add(p *plot.Plot, i int) error {
 	}
 	line.Color, line.Width = hue, 1.6
 	points.Color, points.Radius, points.Shape = hue, 2.2, draw.CircleGlyph{}
-	p.Add(line, points)
+	if c.Steps {
+		line.StepStyle = plotter.PostStep
+	}
+	if p.Add(line); len(xys) <= mostDots && !c.Steps {
+		p.Add(points)
+	}
 	if s.Lo != nil {
 		bars, err := plotter.NewYErrorBars(band{xys, s})
 		if err != nil {
@@ -167,6 +269,61 @@ func (c *Chart) add(p *plot.Plot, i int) error {
 		}
 		bars.Color, bars.CapWidth = hue, 4
 		p.Add(bars)
+	}
+	return nil
+}
+
+// mostDots is how many places of a curve have a dot each.
+const mostDots = 64
+
+// below is the sum of the series under the i-th at each of its places.
+func (c *Chart) below(i int) []float64 {
+	sum := make([]float64, len(c.Series[i].X))
+	for _, s := range c.Series[:i] {
+		for k := range sum {
+			if k < len(s.Y) {
+				sum[k] += s.Y[k]
+			}
+		}
+	}
+	return sum
+}
+
+// addArea draws a series on top of those before it, which have the same places.
+func (c *Chart) addArea(p *plot.Plot, i int) error {
+	s, under := &c.Series[i], c.below(i)
+	var top, bottom plotter.XYs
+	for k, x := range s.X {
+		if c.Steps && k > 0 {
+			top, bottom = append(top, plotter.XY{X: x, Y: under[k-1] + s.Y[k-1]}), append(bottom, plotter.XY{X: x, Y: under[k-1]})
+		}
+		top, bottom = append(top, plotter.XY{X: x, Y: under[k] + s.Y[k]}), append(bottom, plotter.XY{X: x, Y: under[k]})
+	}
+	slices.Reverse(bottom)
+	edge := append(top, bottom...)
+	area, err := plotter.NewPolygon(edge)
+	if err != nil {
+		return err
+	}
+	area.Color, area.LineStyle.Width = placeholder(i), 0
+	p.Add(area)
+	return nil
+}
+
+// addLying draws a part of horizontal bars; X are the numbers of categories, all.
+func (c *Chart) addLying(p *plot.Plot, i int) error {
+	s, under := &c.Series[i], c.below(i)
+	for k, y := range s.Y {
+		if y == 0 {
+			continue
+		}
+		at := s.X[k]
+		bar, err := plotter.NewPolygon(plotter.XYs{{X: under[k], Y: at - 0.36}, {X: under[k] + y, Y: at - 0.36}, {X: under[k] + y, Y: at + 0.36}, {X: under[k], Y: at + 0.36}})
+		if err != nil {
+			return err
+		}
+		bar.Color, bar.LineStyle.Width = placeholder(i), 0
+		p.Add(bar)
 	}
 	return nil
 }
@@ -180,15 +337,20 @@ func (c *Chart) addBars(p *plot.Plot, i int) error {
 			values[n] = s.Y[k]
 		}
 	}
-	room := float64(width) * 0.7 / float64(len(c.Categories)*len(c.Series))
-	bar, err := plotter.NewBarChart(values, vg.Length(math.Min(room, 28)))
+	bar, err := plotter.NewBarChart(values, vg.Length(c.Bar()))
 	if err != nil {
 		return err
 	}
 	bar.Color, bar.LineStyle.Width = placeholder(i), 0
-	bar.Offset = vg.Length((float64(i) - float64(len(c.Series)-1)/2) * math.Min(room, 28))
+	bar.Offset = vg.Length((float64(i) - float64(len(c.Series)-1)/2) * c.Bar())
 	p.Add(bar)
 	return nil
+}
+
+// Bar is the width of a bar in points; those of several series stand beside each other
+// about their place.
+func (c *Chart) Bar() float64 {
+	return math.Min(float64(width)*0.7/float64(len(c.Categories)*len(c.Series)), 28)
 }
 
 // band gives the plotter the intervals of a series.
@@ -275,37 +437,49 @@ func themed(svg []byte) []byte {
 	}
 	pairs := []string{inkText, "currentColor", "#010204", "var(--grid,#cccccc)"}
 	for i := range Palette {
-		pairs = append(pairs, fmt.Sprintf("#0102%02X", 100+i), colour(i))
+		pairs = append(pairs, fmt.Sprintf("#0102%02X", 100+i), Colour(i))
+	}
+	for i := range Warmth {
+		pairs = append(pairs, fmt.Sprintf("#0103%02X", 100+i), warm(i))
 	}
 	text = strings.NewReplacer(pairs...).Replace(text)
 	return []byte(fontFamily(text))
 }
 
-// fontFamily replaces the plotter's fonts, which readers do not have.
+// label is a text of the picture as the plotter writes it.
+var label = regexp.MustCompile(`(?s)(<text [^>]*?)style="font-family:[^"]*?font-size:([0-9.]+)px([^"]*)">([^<]*)</text>`)
+
+// fontFamily replaces the plotter's fonts, which readers do not have, and keeps each
+// text as wide as it was planned: else labels of a wider font would reach into the axes.
 func fontFamily(text string) string {
-	var b strings.Builder
-	for {
-		i := strings.Index(text, "font-family:")
-		if i < 0 {
-			break
+	return label.ReplaceAllStringFunc(text, func(m string) string {
+		part := label.FindStringSubmatch(m)
+		size, err := strconv.ParseFloat(part[2], 64)
+		if err != nil {
+			return m
 		}
-		j := i + strings.IndexAny(text[i:], ";\"")
-		b.WriteString(text[:i])
-		b.WriteString("font-family:system-ui,sans-serif")
-		text = text[j:]
-	}
-	b.WriteString(text)
-	return b.String()
+		face := font.DefaultCache.Lookup(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Length(size))
+		wide := face.Width(html.UnescapeString(part[4])).Points()
+		return fmt.Sprintf(`%stextLength="%.1f" lengthAdjust="spacingAndGlyphs" style="font-family:system-ui,sans-serif;font-size:%spx%s">%s</text>`, part[1], wide, part[2], part[3], part[4])
+	})
 }
 
 // Table is the data behind the chart: a heading and rows of text.
 func (c *Chart) Table() (heads []string, rows [][]string) {
-	heads = append(heads, c.X)
+	if c.Heat != nil {
+		return c.Heat.table(c.X)
+	}
+	if heads = append(heads, c.X); c.flat() {
+		heads[0] = c.Y
+	}
 	var xs []float64
 	for _, s := range c.Series {
 		name := s.Name
 		if name == "" {
 			name = c.Y
+		}
+		if s.Lo != nil {
+			name += " (interval)"
 		}
 		heads = append(heads, name)
 		xs = append(xs, s.X...)
@@ -320,6 +494,9 @@ func (c *Chart) Table() (heads []string, rows [][]string) {
 			cell := ""
 			if k := slices.Index(s.X, x); k >= 0 {
 				cell = strconv.FormatFloat(s.Y[k], 'g', 6, 64)
+				if s.Lo != nil && s.Lo[k] < s.Hi[k] {
+					cell += " (" + strconv.FormatFloat(s.Lo[k], 'g', 6, 64) + " to " + strconv.FormatFloat(s.Hi[k], 'g', 6, 64) + ")"
+				}
 			}
 			row = append(row, cell)
 		}

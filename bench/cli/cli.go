@@ -139,6 +139,7 @@ New here? ` + "`ringmap help start`" + `. Exit status 0 yes, 1 no, 2 bad input: 
 		experimentCommand(t),
 		storeCommand(t),
 		exportCommand(t),
+		reportCommand(t),
 		benchCommand(t),
 		compareCommand(t),
 		microCommand(t),

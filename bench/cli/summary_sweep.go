@@ -5,13 +5,14 @@ import (
 	"strconv"
 	"strings"
 
+	"ringmap/bench/stat"
 	"ringmap/bench/store"
 	"ringmap/bench/sweep"
 )
 
-// report prints what a sweep came to: the sentences first, then a table for each
+// printReport prints what a sweep came to: the sentences first, then a table for each
 // axis that matters.
-func report(t *terminal, st *store.Store, name string, stats []string, asJSON bool) error {
+func printReport(t *terminal, st *store.Store, name string, stats []string, asJSON bool) error {
 	about, err := chooseSweep(st, name, true)
 	if err != nil {
 		return err
@@ -40,6 +41,10 @@ func sweepSummary(r *sweep.Report, st style, columns int) (lines []string) {
 		}
 		lines = append(lines, "", st.bold(s.Name), "  least "+sweep.Figure(s.Least.Value)+" at "+s.Least.At, "  most  "+sweep.Figure(s.Most.Value)+" at "+s.Most.At)
 		out := &table{heads: []string{"axis", "value<", "points", "mean", "median", "least", "most", "explains"}}
+		ranges := hasRanges(s)
+		if ranges {
+			out.heads = []string{"axis", "value<", "points", "mean", "95 % of seeds", "median", "95 % of seeds", "least", "most", "explains"}
+		}
 		var less []string
 		for i, e := range s.Effects.Main {
 			if e.Share < sweep.Worthwhile && i > 0 {
@@ -48,7 +53,7 @@ func sweepSummary(r *sweep.Report, st style, columns int) (lines []string) {
 			}
 			for _, a := range s.Axes {
 				if a.Key == e.Factors[0] {
-					axisRows(out, a, e.Share)
+					axisRows(out, a, e.Share, ranges)
 				}
 			}
 		}
@@ -66,7 +71,7 @@ func sweepSummary(r *sweep.Report, st style, columns int) (lines []string) {
 // mostRows is how many values of an axis the text shows; all are in the JSON.
 const mostRows = 12
 
-func axisRows(out *table, a sweep.AxisReport, share float64) {
+func axisRows(out *table, a sweep.AxisReport, share float64, ranges bool) {
 	for i, v := range a.Values {
 		key, part := "", ""
 		if i == 0 {
@@ -76,8 +81,35 @@ func axisRows(out *table, a sweep.AxisReport, share float64) {
 			out.row("", fmt.Sprintf("and %d more", len(a.Values)-i))
 			return
 		}
-		out.row(key, v.Value, strconv.Itoa(v.N), sweep.Figure(v.Mean), sweep.Figure(v.Median), sweep.Figure(v.Min), sweep.Figure(v.Max), part)
+		cells := []string{key, v.Value, strconv.Itoa(v.N), sweep.Figure(v.Mean)}
+		if ranges {
+			cells = append(cells, rangeText(v.MeanRange))
+		}
+		cells = append(cells, sweep.Figure(v.Median))
+		if ranges {
+			cells = append(cells, rangeText(v.MedianRange))
+		}
+		out.row(append(cells, sweep.Figure(v.Min), sweep.Figure(v.Max), part)...)
 	}
+}
+
+// hasRanges tells whether the seeds leave any figure of a statistic uncertain.
+func hasRanges(s sweep.StatReport) bool {
+	for _, a := range s.Axes {
+		for _, v := range a.Values {
+			if v.MeanRange != nil || v.MedianRange != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func rangeText(i *stat.Interval) string {
+	if i == nil {
+		return ""
+	}
+	return sweep.Figure(i.Lo) + "–" + sweep.Figure(i.Hi)
 }
 
 // statList checks statistics that a user names against those of a store: plain

@@ -171,7 +171,7 @@ func runSweep(t *terminal, s *sweep.Sweep, path string, o sweep.Options, asJSON 
 		return err
 	}
 	fmt.Fprintf(t.err, "%s; %d run, %d found in %s, %s without tracking, in %s\n", counted(s.Counts, out.Points), out.Ran, out.Found, path, count(out.Baselines, "run"), time.Since(began).Round(time.Millisecond))
-	if err := report(t, st, s.Name, s.Stats, asJSON); err != nil {
+	if err := printReport(t, st, s.Name, s.Stats, asJSON); err != nil {
 		return err
 	}
 	if out.Failed > 0 {

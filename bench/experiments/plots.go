@@ -32,7 +32,7 @@ func (a *Answer) chart(p *Plot) (*chart.Chart, error) {
 		return nil, fmt.Errorf("%s: plot %q: sweep %q has no axis %s", d.e.File, p.Title, p.Sweep, p.X)
 	}
 	scale := 1.0
-	if c.X, scale = axisLabel(p.X, order); scale == 0 || p.Bars {
+	if c.X, scale = scenario.AxisLabel(p.X, order); scale == 0 || p.Bars {
 		c.Categories = order
 	}
 	names, groups := groupBy(points, p.By)
@@ -117,39 +117,6 @@ func (a *Answer) series(p *Plot, points []*Point, order []string, named bool, sc
 		s.Lo, s.Hi = nil, nil
 	}
 	return s, nil
-}
-
-// axisLabel is an axis with the unit in which it is drawn, and what to multiply
-// its base unit with; 0 if its values are no numbers.
-func axisLabel(key string, values []string) (label string, scale float64) {
-	most, dimension := 0.0, ""
-	for i, v := range values {
-		q, ok := scenario.ParseQuantity(v)
-		if !ok || i > 0 && q.Dimension != dimension {
-			return key, 0
-		}
-		most, dimension = math.Max(most, q.Float()), q.Dimension
-	}
-	switch dimension {
-	case "size":
-		for _, u := range []struct {
-			name  string
-			bytes float64
-		}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-			if most >= u.bytes {
-				return key + " (" + u.name + ")", 1 / u.bytes
-			}
-		}
-		return key + " (B)", 1
-	case "time": // in ps
-		if most < 1e9 {
-			return key + " (µs)", 1e-6
-		}
-		return key + " (ms)", 1e-9
-	case "share":
-		return key + " (%)", 1
-	}
-	return key, 1
 }
 
 // label is a column or statistic in words, with its unit.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"regexp"
 	"strings"
@@ -106,4 +107,37 @@ func (q Quantity) with(v *big.Rat) (text string, ok bool) {
 		return "", false
 	}
 	return strings.TrimRight(text, "0") + q.unit, true
+}
+
+// AxisLabel is an axis with the unit in which it is drawn, and what to multiply
+// its base unit with; 0 if its values are no numbers.
+func AxisLabel(key string, values []string) (label string, scale float64) {
+	most, dimension := 0.0, ""
+	for i, v := range values {
+		q, ok := ParseQuantity(v)
+		if !ok || i > 0 && q.Dimension != dimension {
+			return key, 0
+		}
+		most, dimension = math.Max(most, q.Float()), q.Dimension
+	}
+	switch dimension {
+	case "size":
+		for _, u := range []struct {
+			name  string
+			bytes float64
+		}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+			if most >= u.bytes {
+				return key + " (" + u.name + ")", 1 / u.bytes
+			}
+		}
+		return key + " (B)", 1
+	case "time": // in ps
+		if most < 1e9 {
+			return key + " (µs)", 1e-6
+		}
+		return key + " (ms)", 1e-9
+	case "share":
+		return key + " (%)", 1
+	}
+	return key, 1
 }

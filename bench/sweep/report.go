@@ -30,6 +30,7 @@ type StatReport struct {
 	Axes     []AxisReport `json:"axes"`
 	Knees    []AxisKnee   `json:"knees"`
 	Overtake []Overtake   `json:"crossings"`
+	Curves   Curves       `json:"-"`
 }
 
 // Extreme is the least or greatest value, and where it is (the first such point).
@@ -48,6 +49,7 @@ type AxisReport struct {
 type ValueStats struct {
 	Value string `json:"value"`
 	stat.Summary
+	Seeds
 }
 
 // AxisKnee is where the statistic bends along an axis, on average over the others.
@@ -107,6 +109,13 @@ type grid struct {
 
 func newGrid(about store.About, points []store.Point, rows [][]float64, k int) *grid {
 	t := &grid{about: about, levels: make([][]int, len(about.Axes))}
+	number := make([]map[string]int, len(about.Axes))
+	for a, axis := range about.Axes {
+		number[a] = map[string]int{}
+		for v := len(axis.Values) - 1; v >= 0; v-- {
+			number[a][axis.Values[v]] = v
+		}
+	}
 	for i, p := range points {
 		if i >= len(rows) || math.IsNaN(rows[i][k]) || len(p.Labels) != len(about.Axes) {
 			continue
@@ -114,8 +123,8 @@ func newGrid(about store.About, points []store.Point, rows [][]float64, k int) *
 		t.ys = append(t.ys, rows[i][k])
 		t.labels = append(t.labels, p.Labels)
 		for a, axis := range about.Axes {
-			level := slices.Index(axis.Values, p.Labels[a])
-			if level < 0 {
+			level, ok := number[a][p.Labels[a]]
+			if !ok {
 				level = len(axis.Values)
 			}
 			t.levels[a] = append(t.levels[a], level)
@@ -148,6 +157,7 @@ func (t *grid) report(name string) StatReport {
 		}
 	}
 	s.Overtake = append(s.Overtake, t.overtakes(&s)...)
+	s.Curves = t.curves(&s)
 	s.Sentence = t.sentence(&s)
 	return s
 }
@@ -196,17 +206,21 @@ func (t *grid) exact() bool {
 
 func (t *grid) axis(a int) AxisReport {
 	r := AxisReport{Key: t.about.Axes[a].Key, Values: []ValueStats{}}
-	groups := make([][]float64, len(t.about.Axes[a].Values)+1)
-	for i, y := range t.ys {
-		groups[t.levels[a][i]] = append(groups[t.levels[a][i]], y)
+	groups := make([][]int, len(t.about.Axes[a].Values)+1)
+	for i := range t.ys {
+		groups[t.levels[a][i]] = append(groups[t.levels[a][i]], i)
 	}
-	for v, ys := range groups {
+	for v, which := range groups {
+		var ys []float64
+		for _, i := range which {
+			ys = append(ys, t.ys[i])
+		}
 		name := "(not set)"
 		if v < len(t.about.Axes[a].Values) {
 			name = t.about.Axes[a].Values[v]
 		}
 		if len(ys) > 0 {
-			r.Values = append(r.Values, ValueStats{name, stat.Summarize(ys)})
+			r.Values = append(r.Values, ValueStats{name, stat.Summarize(ys), t.seeds(which)})
 		}
 	}
 	return r

@@ -85,6 +85,14 @@ func TestReport(t *testing.T) {
 	if s.Exact || len(s.Knees) != 1 || s.Knees[0].Range.Level != 0.95 || !s.Knees[0].Range.Contains(2048) {
 		t.Errorf("with seeds: exact %v, %+v", s.Exact, s.Knees)
 	}
+	for _, v := range s.Axes[0].Values {
+		if v.MeanRange == nil || !v.MeanRange.Contains(v.Mean) || v.MedianRange == nil || !v.MedianRange.Contains(v.Median) || v.MedianRange.Hi > v.Max {
+			t.Errorf("the six seeds at %s: mean %v, median %v", v.Value, v.MeanRange, v.MedianRange)
+		}
+	}
+	if c := s.Curves; c.Along != 0 || c.By != -1 || len(c.Lines) != 1 || len(c.Lines[0].At) != 7 || c.Lines[0].At[0].MeanRange == nil || c.Lines[0].At[0].N != 6 {
+		t.Errorf("curves %+v", s.Curves)
+	}
 	s = made(t, []store.Axis{rings}, func([]string, []float64) float64 { return 3 })
 	if s.Sentence != "y is 3 at all 7 points." || len(s.Effects.Main) != 0 {
 		t.Errorf("%+v", s)
