@@ -82,6 +82,14 @@ type Options struct {
 func (e *Experiment) Run(ctx context.Context, st *store.Store, o Options) (*Answer, error) {
 	var points [][]*Point
 	for _, s := range e.Parts {
+		if s.Name == e.Claim+"."+e.Setups {
+			list, err := setupPoints(s)
+			if err != nil {
+				return nil, err
+			}
+			points = append(points, list)
+			continue
+		}
 		if _, err := s.Run(ctx, st, sweep.Options{Workers: o.Workers, Progress: o.Progress}); err != nil {
 			return nil, err
 		}

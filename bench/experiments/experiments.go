@@ -9,7 +9,7 @@
 //
 // A file is several YAML documents: the first says what is asked and how it is
 // judged, each of the others is a sweep as `ringmap sweep` takes it, known by its
-// name. The questions are those of the threads that introduced the dirty ring (2019)
+// name. The orders in which a VM can be made are one more part (setups.go). The questions are those of the threads that introduced the dirty ring (2019)
 // and the ring with bitmap (2022).
 package experiments
 
@@ -51,6 +51,7 @@ type Head struct {
 	Open     string   `yaml:"open"`     // what is missing to answer it; then no figures and no verdict
 	Cheap    bool     `yaml:"cheap"`    // a few seconds: a test regenerates its results
 	Caveat   string   `yaml:"caveat"`   // what the numbers do not say
+	Setups   string   `yaml:"setups"`   // name of a part with every order of making a VM: setups.go
 	Columns  []Column `yaml:"columns"`
 	Figures  []Figure `yaml:"figures"`
 	Verdict  []Rule   `yaml:"verdict"`
@@ -140,6 +141,9 @@ func Parse(file string, text []byte) (*Experiment, error) {
 			return nil, err
 		}
 		e.Parts = append(e.Parts, s)
+	}
+	if e.Setups != "" {
+		e.Parts = append(e.Parts, setupsNamed(e.Setups))
 	}
 	if err := e.check(); err != nil {
 		return nil, &scenario.Problem{Pos: scenario.Pos{File: file}, Text: err.Error()}

@@ -144,6 +144,50 @@ func TestShipped(t *testing.T) {
 	}
 }
 
+// TestSetups: the part with every order of making a VM has each order once under each
+// detection point, and says what the kernel says.
+func TestSetups(t *testing.T) {
+	points, err := setupPoints(setupsNamed("C99.orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, p := range points {
+		got[p.Axes["order"]+" "+p.Axes["detect"]] = p.setupWords()
+	}
+	if len(points) != 64*4 || len(got) != len(points) {
+		t.Errorf("%d points of %d set-ups", len(points), len(got))
+	}
+	for name, want := range map[string]string{
+		"ring-bitmap-slot-its never":      "ok",
+		"ring-bitmap-slot-its its":        "ok",
+		"ring-its-bitmap-slot its":        "its: EINVAL",
+		"ring-its-bitmap-slot enable":     "ok",
+		"ring-slot-its never":             "lost",
+		"ring-slot-its first-loss":        "lost, noticed",
+		"ring-slot-its enable":            "lost",
+		"its-ring-slot enable":            "slot: EINVAL",
+		"its-ring-slot its":               "lost",
+		"ring-slot-bitmap-its never":      "bitmap: EINVAL; lost",
+		"bitmap-ring-slot-its never":      "bitmap: EINVAL; lost",
+		"slot-ring-its never":             "ok",
+		"slot-its never":                  "ok",
+		"ring-its its":                    "its: EINVAL",
+		"ring-slot-its-bitmap its":        "bitmap: EINVAL; its: EINVAL",
+		"its-ring-bitmap-slot its":        "ok",
+		"its-ring-slot-bitmap never":      "bitmap: EINVAL; lost",
+		"its-slot-ring-bitmap first-loss": "bitmap: EINVAL",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %q, want %q", name, got[name], want)
+		}
+	}
+	heads, rows := setupTable(points)
+	if len(heads) != 5 || len(rows) != 2+2*6+24 {
+		t.Errorf("%d rows of %d columns", len(rows), len(heads))
+	}
+}
+
 // TestRegenerate: the cheap experiments give the committed points and answers, byte
 // for byte.
 func TestRegenerate(t *testing.T) {

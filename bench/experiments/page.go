@@ -87,7 +87,11 @@ func (a *Answer) page() ([]byte, error) {
 		v.Heads, v.Rows = c.Table()
 		plots = append(plots, v)
 	}
+	var matrix plotView
+	if i, err := a.Experiment.part(a.Experiment.Setups); err == nil && a.data != nil && a.Experiment.Setups != "" {
+		matrix.Heads, matrix.Rows = setupTable(a.data.points[i])
+	}
 	var b bytes.Buffer
-	err := pages.ExecuteTemplate(&b, "page", map[string]any{"A": a, "Plots": plots, "Version": bench.Version})
+	err := pages.ExecuteTemplate(&b, "page", map[string]any{"A": a, "Plots": plots, "Matrix": matrix, "Version": bench.Version})
 	return b.Bytes(), err
 }

@@ -33,7 +33,7 @@ func (a *Answer) chart(p *Plot) (*chart.Chart, error) {
 	}
 	scale := 1.0
 	if c.X, scale = scenario.AxisLabel(p.X, order); scale == 0 || p.Bars {
-		c.Categories = order
+		c.X, c.Categories = p.X, order // which have their units
 	}
 	names, groups := groupBy(points, p.By)
 	for k, name := range names {
