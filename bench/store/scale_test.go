@@ -33,9 +33,9 @@ func bigRecord(n int) []byte {
 	return b.Bytes()
 }
 
-// peak is the most memory that this process ever had, in bytes: VmHWM of proc(5);
+// Peak is the most memory that this process ever had, in bytes: VmHWM of proc(5);
 // 0 where there is no such file.
-func peak() uint64 {
+func Peak() uint64 {
 	text, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
@@ -73,27 +73,22 @@ func double(t *testing.T, st *Store, runs int) {
 	}
 }
 
-// spent is the processor time of this process so far: on a busy machine a better
+// Spent is the processor time of this process so far: on a busy machine a better
 // measure of a query than the clock on the wall.
-func spent() time.Duration {
+func Spent() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestHundredThousandRecords: all of it takes less than 1 GiB of memory; how long a
-// query by name takes is logged. Without RINGMAP_LONG, on a hundredth of that.
-func TestHundredThousandRecords(t *testing.T) {
-	runs, doublings := 200, 2
-	if os.Getenv("RINGMAP_LONG") != "" {
-		runs, doublings = 800, 7
-	}
-	path := filepath.Join(t.TempDir(), "big.db")
+// Big makes a store of that many records, doubled so often.
+func Big(t *testing.T, path string, runs, doublings int) (*Store, int) {
+	t.Helper()
 	st, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	began := spent()
+	began := Spent()
 	for n := 0; n < runs; n += 200 {
 		var keys []string
 		var texts [][]byte
@@ -104,11 +99,23 @@ func TestHundredThousandRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%v of processor time to store a record of %d bytes", ((spent() - began) / time.Duration(runs)).Round(time.Microsecond), len(bigRecord(1)))
+	t.Logf("%v of processor time to store a record of %d bytes", ((Spent() - began) / time.Duration(runs)).Round(time.Microsecond), len(bigRecord(1)))
 	for range doublings {
 		double(t, st, runs)
 		runs *= 2
 	}
+	return st, runs
+}
+
+// TestHundredThousandRecords: all of it takes less than 1 GiB of memory; how long a
+// query by name takes is logged. Without RINGMAP_LONG, on a hundredth of that.
+func TestHundredThousandRecords(t *testing.T) {
+	runs, doublings := 200, 2
+	if os.Getenv("RINGMAP_LONG") != "" {
+		runs, doublings = 800, 7
+	}
+	path := filepath.Join(t.TempDir(), "big.db")
+	st, runs := Big(t, path, runs, doublings)
 	var points []Point
 	for i := range runs {
 		points = append(points, Point{Ordinal: i, Labels: []string{strconv.Itoa(i)}, Key: fakeKey(i)})
@@ -124,28 +131,28 @@ func TestHundredThousandRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began = spent()
+	began := Spent()
 	if st, err = OpenRead(path); err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	t.Logf("%d records, %d MiB: opened and checked in %v", runs, info.Size()>>20, (spent() - began).Round(time.Millisecond))
+	t.Logf("%d records, %d MiB: opened and checked in %v", runs, info.Size()>>20, (Spent() - began).Round(time.Millisecond))
 	for _, sql := range []string{
 		`SELECT "tracking.ring", count(*), avg("guest.slowdown"), max("group7.stat159") FROM results GROUP BY 1`,
 		`SELECT avg("guest.slowdown") FROM stats`,
 		`SELECT count(*) FROM results WHERE "guest.slowdown" > 1.1 AND "section3.key33" = 'value 3'`,
 	} {
-		began, wall := spent(), time.Now()
+		began, wall := Spent(), time.Now()
 		rows := ask(t, st, sql)
-		took := spent() - began
+		took := Spent() - began
 		t.Logf("%v (%v on the wall): %s -> %d rows, %s", took.Round(time.Millisecond), time.Since(wall).Round(time.Millisecond), sql, len(rows), rows[0])
 	}
-	began = spent()
+	began = Spent()
 	if rows, err := st.Values("big", []string{"guest.slowdown", "group1.stat20"}); err != nil || len(rows) != runs || rows[runs-1][0] < 1 {
 		t.Fatal(len(rows), err)
 	}
-	t.Logf("%v to read two statistics of all points", (spent() - began).Round(time.Millisecond))
-	if m := peak(); m > 1<<30 {
+	t.Logf("%v to read two statistics of all points", (Spent() - began).Round(time.Millisecond))
+	if m := Peak(); m > 1<<30 {
 		t.Errorf("%d MiB of memory", m>>20)
 	} else {
 		t.Logf("at most %d MiB of memory", m>>20)
