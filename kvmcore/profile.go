@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 
@@ -145,14 +146,33 @@ func Profiles() []string {
 	return names
 }
 
-// LoadProfile returns a built-in profile.
+// loaded holds the built-in profiles that were parsed once: a sweep needs the same one at
+// each of its points.
+var loaded sync.Map // *Profile by name
+
+// LoadProfile returns a built-in profile, which is the caller's to change.
 func LoadProfile(name string) (*Profile, error) {
+	if p, ok := loaded.Load(name); ok {
+		return p.(*Profile).clone(), nil
+	}
 	file := path.Join("profiles", name+".yaml")
 	data, err := profileFiles.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("unknown cost profile %q: it is one of %s", name, strings.Join(Profiles(), ", "))
 	}
-	return ParseProfile(file, data)
+	p, err := ParseProfile(file, data)
+	if err != nil {
+		return nil, err
+	}
+	loaded.Store(name, p)
+	return p.clone(), nil
+}
+
+// clone copies what Set can change.
+func (p *Profile) clone() *Profile {
+	c := *p
+	c.figures = slices.Clone(p.figures)
+	return &c
 }
 
 // profileFile is the file's shape.

@@ -284,3 +284,34 @@ func FuzzProfile(f *testing.F) {
 		}
 	})
 }
+
+// TestLoadProfileTwice: what one caller changes, another does not see.
+func TestLoadProfileTwice(t *testing.T) {
+	load := func() *Profile {
+		p, err := LoadProfile(Profiles()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := load()
+	was, _ := first.Figure("abort")
+	first.Set("abort", was+1, "a test")
+	second := load()
+	if now, _ := second.Figure("abort"); now != was {
+		t.Errorf("abort is %d, and was %d", now, was)
+	}
+	for _, f := range second.Figures() {
+		if f.Source == "a test" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func BenchmarkLoadProfile(b *testing.B) {
+	for b.Loop() {
+		if _, err := LoadProfile(Profiles()[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
