@@ -23,7 +23,8 @@ pgo:
 	mkdir -p bin
 	go test -trimpath -pgo=off -o bin/writes.test -cpuprofile bin/writes.prof -run '^$$' -bench PatternWrites -benchtime 10000000x ./bench
 	go test -trimpath -pgo=off -o bin/ring.test -cpuprofile bin/ring.prof -run '^$$' -bench 'Ring$$' ./kvmcore
-	go tool pprof -proto bin/writes.prof bin/ring.prof > default.pgo
+	go test -trimpath -pgo=off -o bin/core.test -cpuprofile bin/core.prof -run '^$$' -bench 'Core$$' -benchtime 100000000x ./cpu/exec
+	go tool pprof -proto bin/writes.prof bin/ring.prof bin/core.prof > default.pgo
 
 # Answers every claim anew: results/index.html.
 results:
