@@ -326,6 +326,9 @@ func noteOf(about store.About, s *sweep.StatReport, c *chart.Chart) string {
 	if len(others) > 0 {
 		note = "Each mark is the mean over " + strings.Join(others, ", ") + "."
 	}
+	if along := about.Axes[s.Curves.Along]; c.Categories == nil && slices.ContainsFunc(s.Curves.Lines, func(l sweep.Line) bool { return l.At[len(l.At)-1].Level == len(along.Values) }) {
+		note += " Runs in which " + along.Key + " is not set have no place on the axis: the table has them."
+	}
 	switch {
 	case slices.ContainsFunc(c.Series, func(x chart.Series) bool { return x.Lo != nil }):
 		note += " Bars are 95 % intervals of the mean over the seeds (bootstrap)."
