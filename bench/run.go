@@ -341,19 +341,25 @@ func (m *machine) console() []byte {
 	return append(slices.Clone(m.vmm.UART.Text), m.dst.vmm.UART.Text...)
 }
 
+// slowdownOf is the slowdown of one vCPU, 0 if it did nothing without tracking;
+// base is its entry of Baseline.VCPUs.
+func (m *machine) slowdownOf(i int, base string) float64 {
+	var cycles, instructions uint64
+	if _, err := fmt.Sscanf(base, "%d:%d", &cycles, &instructions); err != nil || i >= len(m.vm.VCPUs) {
+		return 0
+	}
+	if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
+		return ratio(instructions, m.vm.VCPUs[i].Stats.Instructions)
+	}
+	return ratio(uint64(m.vmm.VCPUTime(i)), cycles)
+}
+
 // slowdowns are the slowdowns of the vCPUs one by one: the largest, and their
 // mean. Those that did nothing without tracking are left out.
 func (m *machine) slowdowns(b Baseline) (most, mean float64) {
 	n := 0
 	for i, w := range strings.Split(b.VCPUs, ",") {
-		var cycles, instructions uint64
-		if _, err := fmt.Sscanf(w, "%d:%d", &cycles, &instructions); err != nil || i >= len(m.vm.VCPUs) {
-			break
-		}
-		one := ratio(uint64(m.vmm.VCPUTime(i)), cycles)
-		if m.plan.Until != 0 && m.vm.Program.End == kvmcore.EndNot {
-			one = ratio(instructions, m.vm.VCPUs[i].Stats.Instructions)
-		}
+		one := m.slowdownOf(i, w)
 		if one == 0 {
 			continue
 		}
@@ -382,6 +388,9 @@ func (m *machine) slowdown(b Baseline) {
 	})
 	if m.dst != nil {
 		return // the destination runs other vCPUs
+	}
+	for i, w := range strings.Split(b.VCPUs, ",") {
+		m.stats.Derived(fmt.Sprintf("vcpu.%d.slowdown", i), "", "slowdown of this vCPU", func() float64 { return m.slowdownOf(i, w) })
 	}
 	m.stats.Derived("guest.slowdown_max", "", "slowdown of the vCPU that tracking slows down most", func() float64 {
 		most, _ := m.slowdowns(b)

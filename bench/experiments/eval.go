@@ -42,7 +42,7 @@ func (d *data) rewrite(text string) (out string, err error) {
 // isFigure tells whether points can have a figure of that name. Cycles by cause
 // are there only where they are not zero.
 func (d *data) isFigure(name string) bool {
-	for _, prefix := range []string{"cycles.", "path.", "vcpu_max.", "vcpu_min.", "vcpu_mean."} {
+	for _, prefix := range []string{"cycles.", "path.", "vcpu_max.", "vcpu_min.", "vcpu_mean.", "vcpu_0."} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -68,6 +68,11 @@ func TestAnswer(t *testing.T) {
 	if want := digits(small) + " exits against " + digits(large) + " exits: yes."; a.Answer != want {
 		t.Errorf("the answer is %q, want %q", a.Answer, want)
 	}
+	for _, p := range a.data.points[0] { // one vCPU: it is the greatest, the least and the mean
+		if one := p.Figures["vcpu_0.slowdown"]; one <= 1 || one != p.Figures["vcpu_max.slowdown"] || one != p.Figures["guest.slowdown_max"] {
+			t.Errorf("vCPU 0 is slowed by %v, the slowest by %v", one, p.Figures["guest.slowdown_max"])
+		}
+	}
 	files, err := Results([]*Answer{a})
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,8 @@ func pointOf(name string, about *store.About, p store.Point, text []byte) (*Poin
 	return out, nil
 }
 
-// perVCPU keeps of the vCPUs' statistics the greatest, the least and the mean.
+// perVCPU keeps of the vCPUs' statistics the greatest, the least and the mean, and
+// two of vCPU 0, which some designs ask for more than the others.
 func perVCPU(p *Point, stats map[string]any) {
 	all := map[string][]float64{}
 	for name, v := range stats {
@@ -71,6 +72,11 @@ func perVCPU(p *Point, stats map[string]any) {
 		n, is := v.(float64)
 		if _, last, also := strings.Cut(rest, "."); ok && is && also {
 			all[last] = append(all[last], n)
+		}
+	}
+	for _, name := range []string{"slowdown", "run.calls"} {
+		if n, ok := stats["vcpu.0."+name].(float64); ok && n != 0 {
+			p.Figures["vcpu_0."+name] = n
 		}
 	}
 	for name, values := range all {

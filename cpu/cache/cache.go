@@ -134,6 +134,7 @@ func (s *System) load(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 		at = c.merge(line, at, false)
 	} else {
 		c.Stats.L2Misses++
+		s.Stats.Misses[w]++
 		at = s.read(c, line, w, at, false)
 	}
 	c.fillD(line, readable)
@@ -159,6 +160,7 @@ func (s *System) fetch(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 		c.d.setState(line, readable)
 	} else {
 		c.Stats.L2Misses++
+		s.Stats.Misses[w]++
 		at = s.read(c, line, w, at, true)
 	}
 	c.i.insert(line<<2 | readable)
@@ -175,6 +177,7 @@ func (s *System) walk(c *Core, line uint64, w What, now sim.Cycle) sim.Cycle {
 		return c.merge(line, at+sim.Cycle(s.Spec.L2.Latency), false)
 	}
 	c.Stats.L2Misses++
+	s.Stats.Misses[w]++
 	f, at := s.miss(c, at)
 	return c.land(f, line, s.read(c, line, w, at, false))
 }
@@ -218,6 +221,7 @@ func (s *System) store(c *Core, line uint64, k Kind, w What, now sim.Cycle) sim.
 		set[0] = set[0]&^tagState | modified
 	default:
 		c.Stats.L2Misses++
+		s.Stats.Misses[w]++
 		at = s.own(c, line, w, at, k != Zero)
 		s.fillL2(c, line<<2|modified, at)
 	}

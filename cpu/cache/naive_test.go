@@ -166,6 +166,7 @@ func (n *naive) l2read(core int, line uint64, w What, code bool) uint32 {
 		c.l2.touch(line)
 		return s.L2.Latency
 	}
+	n.stats.Misses[w]++
 	cost := s.L2.Latency + s.Mesh + s.SLC.Latency
 	list, owner := n.holders(line)
 	inSLC := n.slc.get(line)
@@ -269,6 +270,9 @@ func (n *naive) store(core int, line uint64, k Kind, w What) uint32 {
 	inSLC := n.slc.get(line) != nil
 	n.slc.drop(line)
 	data := mine == nil && k != Zero
+	if mine == nil {
+		n.stats.Misses[w]++
+	}
 	switch {
 	case owner >= 0:
 		n.stats.Transfers[w]++

@@ -10,6 +10,7 @@ type Stats struct {
 	SLCHits   uint64
 	SLCMisses uint64
 
+	Misses        [mmu.NumWhats]uint64 // lines that a core's L2 did not have: CoreStats.L2Misses by what they hold
 	Transfers     [mmu.NumWhats]uint64 // lines that one core got from another
 	Invalidations [mmu.NumWhats]uint64 // copies that a core lost to another's store
 	WriteBacks    [mmu.NumWhats]uint64 // written lines that left a core
@@ -82,6 +83,7 @@ func (s *System) Register(stats *sim.Stats) {
 	stats.Counter("cache.dram.row_conflicts", "accesses", "Memory accesses to a bank with another row open.", &st.RowConflicts)
 	for w := range mmu.NumWhats {
 		name := w.String()
+		stats.Counter("cache.l2.misses."+name, "accesses", "Misses of L1 and table walks that L2 did not have: "+name+".", &st.Misses[w])
 		stats.Counter("cache.transfers."+name, "lines", "Lines that one core got from another: "+name+".", &st.Transfers[w])
 		stats.Counter("cache.invalidations."+name, "lines", "Copies that cores lost to another's store: "+name+".", &st.Invalidations[w])
 		stats.Counter("cache.write_backs."+name, "lines", "Written lines that left a core: "+name+".", &st.WriteBacks[w])

@@ -220,6 +220,7 @@ func (s *Stats) sync(c *sim.Codec) {
 		c.U64(p)
 	}
 	for w := range mmu.NumWhats {
+		c.U64(&s.Misses[w])
 		c.U64(&s.Transfers[w])
 		c.U64(&s.Invalidations[w])
 		c.U64(&s.WriteBacks[w])
