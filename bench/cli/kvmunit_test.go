@@ -35,6 +35,7 @@ var atomicTests = []unitTest{
 	{"gicv3-active", "gic", "active", "4"},
 	{"its-introspection", "gic", "its-introspection", "4"},
 	{"its-trigger", "gic", "its-trigger", "4"},
+	{"micro-bench", "micro-bench", "", "2"},
 }
 
 // migratedTests wait for a key after they have been migrated.
@@ -79,7 +80,7 @@ func runUnitTest(t *testing.T, dir string, c unitTest, model string, more ...str
 	if _, err := os.Stat(file); err != nil {
 		t.Skip(err)
 	}
-	args := []string{"run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "2000000000",
+	args := []string{"run", "--raw", file, "--append", c.args, "--vcpus", c.vcpus, "--no-baseline", "--json", "--max-instructions", "12000000000",
 		"--set", "host.clock=100MHz", "--set", "cpu.model=" + model}
 	o := good(t, append(args, more...)...) // they wait by the counter: fewer cycles a second, fewer to simulate
 	var r struct {
