@@ -88,7 +88,8 @@ func (a *Answer) series(p *Plot, points []*Point, order []string, named bool, sc
 		if err != nil {
 			return s, fmt.Errorf("%s: plot %q: %w", a.Experiment.File, p.Title, err)
 		}
-		if math.IsNaN(y) || math.IsNaN(x) || x < 0 {
+		none := x == 0 && !named && strings.Contains(p.Log, "x") // has no place on that scale
+		if math.IsNaN(y) || math.IsNaN(x) || x < 0 || none {
 			continue
 		}
 		k := slices.IndexFunc(places, func(pl place) bool { return pl.x == x })
