@@ -17,9 +17,9 @@ func (m *Memory) Sync(c *sim.Codec) {
 		for _, r := range m.monitors {
 			r.Armed = false
 		}
-		code := m.code
+		code, decoder := m.code, m.onCode
 		*m = *NewMemory()
-		m.code = code + 1
+		m.code, m.onCode = code+1, decoder
 		m.syncRanges(c, 0)
 		m.load(c)
 		return
