@@ -46,7 +46,7 @@ func Group(group1 bool) int {
 	return 0
 }
 
-// WritePMR writes the priority mask: bits that are not implemented are 0.
+// WritePMR writes the priority mask: bits beyond those that exist are 0.
 func (c *CPUInterface) WritePMR(v uint64) { c.PMR = uint8(v) & priorityMask }
 
 // ReadBPR is the binary point of a group as software sees it: of group 1 derived
