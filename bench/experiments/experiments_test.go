@@ -1,7 +1,9 @@
 package experiments
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,7 +88,7 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s does not hold %s", name, want)
 		}
 	}
-	points, err := ReadPoints("sample.jsonl", byName["sample.jsonl"])
+	points, err := readPoints(byName["sample.jsonl"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,4 +247,16 @@ func TestRegenerate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readPoints reads what WritePoints wrote.
+func readPoints(text []byte) (points []*Point, err error) {
+	for line := range bytes.Lines(text) {
+		var p Point
+		if err := json.Unmarshal(line, &p); err != nil {
+			return nil, err
+		}
+		points = append(points, &p)
+	}
+	return points, nil
 }

@@ -1,10 +1,8 @@
 package experiments
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -114,18 +112,4 @@ func WritePoints(points []*Point) ([]byte, error) {
 		b.WriteByte('\n')
 	}
 	return b.Bytes(), nil
-}
-
-// ReadPoints reads what WritePoints wrote. Errors name the line.
-func ReadPoints(file string, text []byte) (points []*Point, err error) {
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		var p Point
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || p.Key == "" {
-			return nil, &scenario.Problem{Pos: scenario.Pos{File: file, Line: n, Col: 1}, Text: fmt.Sprintf("not a point of an experiment (%v)", err)}
-		}
-		points = append(points, &p)
-	}
-	return points, lines.Err()
 }

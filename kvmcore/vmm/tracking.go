@@ -55,14 +55,6 @@ var trackings = [numTrackings]tracking{
 // String returns the name that scenario files use.
 func (t Tracking) String() string { return trackings[t].name }
 
-// Trackings lists the names that ParseTracking accepts.
-func Trackings() (names []string) {
-	for _, t := range trackings {
-		names = append(names, t.name)
-	}
-	return names
-}
-
 // ParseTracking returns the tracking of that name.
 func ParseTracking(name string) (Tracking, bool) {
 	for t := range trackings {

@@ -558,9 +558,9 @@ func TestSpecRefused(t *testing.T) {
 
 // TestNames: every name that users type leads back to what it names.
 func TestNames(t *testing.T) {
-	for _, n := range Trackings() {
-		if tr, ok := ParseTracking(n); !ok || tr.String() != n {
-			t.Errorf("tracking %q parses as %v", n, tr)
+	for _, want := range trackings {
+		if tr, ok := ParseTracking(want.name); !ok || tr.String() != want.name {
+			t.Errorf("tracking %q parses as %v", want.name, tr)
 		}
 	}
 	for _, p := range Policies() {
